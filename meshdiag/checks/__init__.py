@@ -1,0 +1,119 @@
+"""Checks: one module a subject, one function a question.
+
+A check is a function marked with ``@check``. Putting it into a module of this package is all that adding one
+takes: ``all_checks`` finds it. It fetches through the sources it is handed, then calls the plain judging
+function beside it; it opens nothing, prints nothing and does not catch ``SourceError`` (the engine turns that
+into UNKNOWN).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING
+
+from meshdiag.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from meshdiag.checks.inputs import Inputs
+    from meshdiag.model import Evidence, Finding, Threshold, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check found: findings (their worst verdict is the check's), one line that sums them up, and the
+    commands that show it again. ``verdict`` overrules the findings where there are none."""
+
+    findings: tuple[Finding, ...] = ()
+    summary: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    verdict: Verdict | None = None
+    hint: str = ""
+    """Overrules the check's own hint where the finding calls for another next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question about the system.
+
+    id: its address everywhere (``consensus.round-duration``); the part before the dot is its module.
+    title: the healthy state as a sentence, which reads well in green and in red.
+    run: awaits data, returns an outcome.
+    needs: the sources it asks, by their names in ``Inputs`` (``metrics``, ``alertmanager`` …).
+    runbook: the name of the procedure that explains it (``runbooks/NAME.md``).
+    hint: the next step when it fails, one sentence.
+    threshold: the default, which configuration overrules.
+    history: it asks about the past, which direct scrapes do not know: it is skipped there, with that reason.
+    """
+
+    id: str
+    title: str
+    run: Callable[[Inputs], Awaitable[Outcome]]
+    needs: tuple[str, ...]
+    runbook: str
+    hint: str
+    threshold: Threshold | None = None
+    history: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The part of the id that names its module: ``consensus``."""
+        return self.id.partition(".")[0]
+
+
+def check(
+    id: str,  # noqa: A002 - the word that the rest of the program uses for it
+    *,
+    title: str,
+    needs: Sequence[str],
+    runbook: str,
+    hint: str,
+    threshold: Threshold | None = None,
+    history: bool = False,
+) -> Callable[[Callable[[Inputs], Awaitable[Outcome]]], Check]:
+    """Mark a function as a check; see ``Check`` for the fields."""
+
+    def mark(run: Callable[[Inputs], Awaitable[Outcome]]) -> Check:
+        return Check(id, title, run, tuple(needs), runbook, hint, threshold, history)
+
+    return mark
+
+
+@cache
+def all_checks() -> dict[str, Check]:
+    """Every check by id, in the order of module name and place in the module."""
+    found: dict[str, Check] = {}
+    for module in pkgutil.iter_modules(__path__):
+        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, Check):
+                found[value.id] = value
+    return found
+
+
+def select(wanted: Iterable[str], only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
+    """The checks that ``wanted`` names (ids or globs), narrowed by ``--only`` and ``--skip``.
+
+    ``only`` may also name checks outside ``wanted``. Raises ``UsageError`` for a pattern that fits no check.
+    """
+    known = all_checks()
+    for pattern in (*only, *skip):
+        if not any(fnmatchcase(id_, pattern) for id_ in known):
+            raise UsageError(f"no check is called {pattern!r}", hint=_nearest(pattern, known))
+    keep = tuple(only) or tuple(wanted)
+    return [
+        one
+        for id_, one in known.items()
+        if any(fnmatchcase(id_, pattern) for pattern in keep) and not any(fnmatchcase(id_, pattern) for pattern in skip)
+    ]
+
+
+def _nearest(pattern: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(pattern, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else "'meshdiag checks' lists them"

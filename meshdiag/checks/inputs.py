@@ -1,0 +1,114 @@
+"""What a check is handed: the sources, the moment, the thresholds in force, the nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from meshdiag.errors import SourceError, Trouble
+from meshdiag.model import Threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Hashable, Mapping
+    from datetime import datetime, timedelta
+
+    from meshdiag.checks.roster import Roster
+    from meshdiag.context import Context
+    from meshdiag.metrics import Metrics
+    from meshdiag.sources import Sources
+    from meshdiag.sources.alertmanager import Alertmanager
+    from meshdiag.sources.meshlog import MeshLog
+    from meshdiag.sources.prometheus import Prometheus
+    from meshdiag.sources.scrape import Scrape
+    from meshdiag.sources.tcp import TcpConnect
+
+T = TypeVar("T")
+
+
+class Memo:
+    """Answers that several checks of one run share: whoever asks first fetches, the others wait for it."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def once(self, key: Hashable, fetch: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The answer under ``key``, fetched at the first call. A failure is shared as well."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(fetch())
+        return cast("T", await asyncio.shield(task))
+
+    async def close(self) -> None:
+        """Stop what nobody waits for any more."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a check is handed.
+
+    now: when the run began (UTC), against which ages are told. at: the moment asked about, None for now.
+    window: how far back questions about history look. threshold: the check's, configuration included.
+    options: the check's further settings from the configuration.
+    metrics: where metrics come from in this run; raises ``SourceError`` where the check did not declare it.
+    """
+
+    context: Context
+    sources: Sources
+    now: datetime
+    window: timedelta
+    at: datetime | None = None
+    threshold: Threshold = field(default_factory=Threshold)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    chosen_metrics: Metrics | None = None
+    memo: Memo = field(default_factory=Memo)
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics source that the engine chose for this run."""
+        return _present(self.chosen_metrics, "metrics")
+
+    @property
+    def prometheus(self) -> Prometheus:
+        """The Prometheus HTTP API, for what only it knows (targets, rules, build)."""
+        return _present(self.sources.prometheus, "Prometheus")
+
+    @property
+    def alertmanager(self) -> Alertmanager:
+        """The Alertmanager API."""
+        return _present(self.sources.alertmanager, "Alertmanager")
+
+    @property
+    def scrape(self) -> Scrape:
+        """The nodes' own pages."""
+        return _present(self.sources.scrape, "node pages")
+
+    @property
+    def connect(self) -> TcpConnect:
+        """Plain TCP connects, timed."""
+        return _present(self.sources.connect, "TCP connect")
+
+    @property
+    def meshlog(self) -> MeshLog:
+        """The mesh's log files on this machine."""
+        return _present(self.sources.meshlog, "log files")
+
+    @property
+    def moment(self) -> datetime:
+        """The moment asked about: ``at``, or the start of the run."""
+        return self.at or self.now
+
+    async def roster(self) -> Roster:
+        """The mesh's nodes as the metrics source sees them, fetched once a run."""
+        from meshdiag.checks.roster import read_roster
+
+        return await self.memo.once(("roster", self.metrics.name), lambda: read_roster(self))
+
+
+def _present(source: T | None, name: str) -> T:
+    if source is None:
+        raise SourceError(f"{name}: not configured", trouble=Trouble.NOT_CONFIGURED, source=name)
+    return source

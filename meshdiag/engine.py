@@ -1,0 +1,240 @@
+"""Runs checks side by side under one deadline and gathers their results.
+
+A check waits for the gate of the sources it needs (``stack.prometheus`` vouches for Prometheus); where the
+gate stays shut and no other source can answer, its result is UNKNOWN and names the gate, so that renderers can
+fold it. Whatever a check raises costs one result, never the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from meshdiag.checks import Outcome, all_checks
+from meshdiag.checks.inputs import Inputs, Memo
+from meshdiag.context import CheckSettings
+from meshdiag.errors import SourceError
+from meshdiag.model import Result, Verdict, count_verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
+
+    from meshdiag.checks import Check
+    from meshdiag.context import Context
+    from meshdiag.metrics import Metrics
+    from meshdiag.model import Finding
+    from meshdiag.sources import Sources
+
+OPEN = frozenset({Verdict.PASS, Verdict.WARN})
+"""The verdicts of a gate that let its dependants through."""
+
+GRACE_S = 0.5
+"""How long cancelled checks may take to clean up before they are left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of checks is asked: see ``Inputs`` for the fields of the same name."""
+
+    context: Context
+    sources: Sources
+    now: datetime
+    window: timedelta
+    at: datetime | None = None
+    deadline_s: float = 20.0
+    on_result: Callable[[Result], None] = field(default=lambda _result: None)
+    """Called with each result as it comes, for progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The results in the order of the checks asked for, gates first; ``interrupted`` when the user stopped the
+    run, and the metrics sources that were really used."""
+
+    results: tuple[Result, ...]
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+
+
+async def run_checks(checks: Sequence[Check], run: Run, stop: asyncio.Event | None = None) -> Answers:
+    """Run ``checks`` (and the gates they depend on) and return every result, also of those not reached.
+
+    ``stop``: set it (on Ctrl-C) and the run ends at once with what it has.
+    """
+    runner = _Runner(run)
+    for one in checks:
+        runner.start(one)
+    stop = stop or asyncio.Event()
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await runner.wait(stopping)
+    finally:
+        stopping.cancel()
+        await runner.close()
+    reason = "interrupted" if stop.is_set() else f"not reached within the deadline of {run.deadline_s:g} s"
+    return Answers(runner.results(reason), tuple(runner.notes), interrupted=stop.is_set())
+
+
+class _Runner:
+    """The tasks of one run, one a check."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.memo = Memo()
+        self.tasks: dict[str, asyncio.Task[Result]] = {}
+        self.checks: dict[str, Check] = {}
+        self.notes: list[str] = []
+        self.deadline = time.monotonic() + run.deadline_s
+
+    def start(self, check: Check) -> asyncio.Task[Result]:
+        """The task of a check, begun at the first call."""
+        task = self.tasks.get(check.id)
+        if task is None:
+            self.checks[check.id] = check
+            task = self.tasks[check.id] = asyncio.create_task(self._answer(check), name=check.id)
+        return task
+
+    async def wait(self, stopping: asyncio.Task[bool]) -> None:
+        """Wait until every check has answered, the deadline has passed or ``stopping`` is done."""
+        while (pending := {task for task in self.tasks.values() if not task.done()}) and not stopping.done():
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.wait({*pending, stopping}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    async def close(self) -> None:
+        """Stop what is still running; a check that ignores it is left behind rather than waited for."""
+        pending = [task for task in self.tasks.values() if not task.done()]
+        for task in pending:
+            task.cancel()
+        closing = asyncio.create_task(self.memo.close())
+        await asyncio.wait([*pending, closing], timeout=GRACE_S)
+
+    def results(self, reason: str) -> tuple[Result, ...]:
+        """Every result, gates first; a check without one is UNKNOWN for ``reason``."""
+        order = {id_: place for place, id_ in enumerate(all_checks())}
+        gates = {gate for gate in map(self._gate_of, self.run.sources.metrics) if gate}
+        checks = sorted(self.checks.values(), key=lambda one: (one.id not in gates, order.get(one.id, 0)))
+        return tuple(
+            task.result() if (task := self.tasks[one.id]).done() and not task.cancelled() else _unknown(one, reason)
+            for one in checks
+        )
+
+    @staticmethod
+    def _gate_of(metrics: Metrics) -> str | None:
+        return metrics.gate
+
+    async def _answer(self, check: Check) -> Result:
+        began = time.monotonic()
+        try:
+            result = await self._look(check)
+        except SourceError as error:
+            result = _unknown(check, error.message, hint=error.hint)
+        except Exception as error:  # one check must never cost the run
+            result = _unknown(check, f"a bug in this check: {type(error).__name__}: {error}")
+        result = replace(result, duration_s=time.monotonic() - began)
+        self.run.on_result(result)
+        return result
+
+    async def _look(self, check: Check) -> Result:
+        run = self.run
+        for need in check.needs:
+            if reason := run.sources.left_out.get(need):
+                return _result(check, Outcome(verdict=Verdict.SKIP, summary=reason))
+            if need != "metrics" and need != "history" and (shut := await self._shut_gate(check, need)):
+                return shut
+        metrics: Metrics | None = None
+        if "metrics" in check.needs:
+            chosen = await self._choose_metrics(check)
+            if isinstance(chosen, Result):
+                return chosen
+            metrics = chosen
+        settings = run.context.checks.get(check.id, CheckSettings())
+        inputs = Inputs(
+            context=run.context,
+            sources=run.sources,
+            now=run.now,
+            window=run.window,
+            at=run.at,
+            threshold=settings.over(check.threshold),
+            options=settings.options,
+            chosen_metrics=metrics,
+            memo=self.memo,
+        )
+        return _result(check, await check.run(inputs))
+
+    async def _shut_gate(self, check: Check, need: str) -> Result | None:
+        """The folded answer when the source that ``check`` needs is not vouched for."""
+        gate = getattr(getattr(self.run.sources, need, None), "gate", None)
+        if not isinstance(gate, str) or gate == check.id:
+            return None
+        verdict = await self._gate(gate)
+        return None if verdict.verdict in OPEN else _because(check, verdict)
+
+    async def _choose_metrics(self, check: Check) -> Metrics | Result:
+        """The first metrics source whose gate is open and which knows enough, or the folded answer."""
+        refused: Result | None = None
+        for metrics in self.run.sources.metrics:
+            if metrics.gate is not None and metrics.gate != check.id:
+                gate = await self._gate(metrics.gate)
+                if gate.verdict not in OPEN:
+                    refused = refused or gate
+                    continue
+            if check.history and not metrics.history:
+                if refused is not None:
+                    return _because(check, refused)
+                return _result(
+                    check,
+                    Outcome(verdict=Verdict.SKIP, summary="needs history, which the nodes' pages do not hold"),
+                )
+            if refused is not None:
+                self._note(f"{refused.summary}; metrics come from {metrics.name}")
+            return metrics
+        if refused is not None:
+            return _because(check, refused)
+        return _unknown(check, "no source of metrics is configured")
+
+    async def _gate(self, id_: str) -> Result:
+        return await asyncio.shield(self.start(all_checks()[id_]))
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _result(check: Check, outcome: Outcome) -> Result:
+    verdict = outcome.verdict or Verdict.worst(finding.verdict for finding in outcome.findings)
+    return Result(
+        id=check.id,
+        title=check.title,
+        verdict=verdict,
+        summary=outcome.summary or _sum_up(outcome.findings) or "nothing was found to look at",
+        findings=outcome.findings,
+        evidence=outcome.evidence,
+        hint=outcome.hint or check.hint,
+        runbook=check.runbook,
+    )
+
+
+def _unknown(check: Check, reason: str, hint: str = "") -> Result:
+    return _result(check, Outcome(verdict=Verdict.UNKNOWN, summary=reason, hint=hint))
+
+
+def _because(check: Check, gate: Result) -> Result:
+    result = _unknown(check, f"unknown, because {gate.id} is {gate.verdict}: {gate.summary}", gate.hint)
+    return replace(result, because=gate.id)
+
+
+def _sum_up(findings: Sequence[Finding]) -> str:
+    """One line for a check that did not write its own: the worst finding, and how many are like it."""
+    if not findings:
+        return ""
+    worst = max(findings, key=lambda finding: finding.verdict.severity)
+    alike = count_verdicts(findings)[worst.verdict]
+    if worst.verdict in (Verdict.PASS, Verdict.SKIP):
+        return f"{len(findings)} of {len(findings)} fine" if worst.verdict is Verdict.PASS else worst.message
+    others = f" (and {alike - 1} more)" if alike > 1 else ""
+    return f"{worst.subject}: {worst.message}{others}"
