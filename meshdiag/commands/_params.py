@@ -1,0 +1,54 @@
+"""Types of command-line values that several commands share: durations and moments."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from meshdiag.errors import UsageError
+
+if TYPE_CHECKING:
+    DurationType = click.ParamType[timedelta]
+    MomentType = click.ParamType[datetime]
+else:  # not every supported click makes it generic
+    DurationType = MomentType = click.ParamType
+
+
+class Duration(DurationType):
+    """A duration such as ``15m``; the command receives a ``timedelta``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text; a value that is one already passes through."""
+        from meshdiag.durations import parse_duration
+
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Moment(MomentType):
+    """A moment such as ``15m ago``; the command receives an aware ``datetime`` in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the text; a value that is one already passes through."""
+        from meshdiag.durations import parse_moment
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_moment(str(value), datetime.now(UTC))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Duration()
+MOMENT = Moment()

@@ -1,0 +1,99 @@
+"""Durations and moments as people type them: ``1h30m``, ``15m ago``, ``yesterday 14:00``."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+from meshdiag.errors import UsageError
+
+UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
+_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
+_CLOCK = re.compile(r"(?:(today|yesterday)[\sT]+)?(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_EPOCH = re.compile(r"\d{9,11}(?:\.\d+)?")
+_LONGEST = timedelta(days=3660)
+
+DURATION_EXAMPLES = "write 30s, 15m, 6h, 2d or 1h30m"
+MOMENT_EXAMPLES = "write 2026-01-31T03:12:00Z, 1769829120, '15m ago', 03:12 or 'yesterday 14:00'"
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read ``5s``, ``15m``, ``6h``, ``2d``, ``1w``, ``250ms`` or several in a row (``1h30m``).
+
+    Raises ``UsageError`` for anything else, for zero and for more than ten years.
+    """
+    body = text.strip().lower()
+    if len(body) > 64 or not body.isascii() or not _WHOLE.fullmatch(body):
+        hint = f"did you mean {body}s? {DURATION_EXAMPLES}" if re.fullmatch(r"\d{1,9}", body) else DURATION_EXAMPLES
+        raise UsageError(f"{_shown(text)} is not a duration", hint=hint)
+    seconds = sum(float(number) * UNIT_SECONDS[unit] for number, unit in _PART.findall(body))
+    if not 0 < seconds <= _LONGEST.total_seconds():
+        raise UsageError(f"the duration {_shown(text)} is not between a moment and ten years", hint=DURATION_EXAMPLES)
+    return timedelta(seconds=seconds)
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Read a moment; the answer is in UTC.
+
+    RFC 3339 (local time where it has no zone), seconds since the epoch, ``now``, ``15m ago``, ``03:12`` (local,
+    yesterday's when today's is still to come), ``today 03:12``, ``yesterday 14:00``. ``now`` must be aware.
+    Raises ``UsageError`` for anything else.
+    """
+    body = text.strip()
+    lower = body.lower()
+    if lower == "now":
+        return now.astimezone(UTC)
+    if lower.endswith("ago"):
+        return (now - parse_duration(lower.removesuffix("ago"))).astimezone(UTC)
+    if body.isascii() and _EPOCH.fullmatch(body):
+        return datetime.fromtimestamp(float(body), UTC)
+    if clock := _CLOCK.fullmatch(lower):
+        return _at_clock(clock, text, now)
+    return _at_date(body, text)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in the same spelling: ``90`` is ``1m30s``, ``0.25`` is ``250ms``."""
+    if not math.isfinite(seconds) or seconds <= 0:
+        return f"{seconds:g}s"
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    parts = []
+    for unit in ("d", "h", "m"):
+        count, seconds = divmod(seconds, UNIT_SECONDS[unit])
+        if count:
+            parts.append(f"{count:g}{unit}")
+    return "".join([*parts, f"{seconds:g}s"] if seconds else parts)
+
+
+def _at_clock(clock: re.Match[str], text: str, now: datetime) -> datetime:
+    day, hour, minute, second = clock.groups()
+    local = now.astimezone()
+    try:
+        # Naive on purpose: the machine's zone decides the offset of that very day, across a change of the clocks.
+        moment = datetime(local.year, local.month, local.day, int(hour), int(minute), int(second or 0))
+    except ValueError:
+        raise _not_a_moment(text) from None
+    if day == "yesterday" or (day is None and moment.astimezone() > now):
+        moment -= timedelta(days=1)
+    return moment.astimezone(UTC)
+
+
+def _at_date(body: str, text: str) -> datetime:
+    # The standard library also reads 20260131 and week dates; a mistyped number must not become a date.
+    if not re.match(r"\d{4}-\d{2}-\d{2}(?:$|[ Tt]\d{2}:\d{2})", body):
+        raise _not_a_moment(text)
+    try:
+        return datetime.fromisoformat(body).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _not_a_moment(text) from None
+
+
+def _not_a_moment(text: str) -> UsageError:
+    return UsageError(f"{_shown(text)} is not a moment", hint=MOMENT_EXAMPLES)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
