@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from meshdiag.checks import Outcome, all_checks
+from meshdiag.checks import Check, Outcome, all_checks
 from meshdiag.checks.inputs import Inputs, Memo
 from meshdiag.context import CheckSettings
-from meshdiag.errors import SourceError
+from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Result, Verdict, count_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
-    from meshdiag.checks import Check
     from meshdiag.context import Context
     from meshdiag.metrics import Metrics
-    from meshdiag.model import Finding
+    from meshdiag.model import Finding, Table
     from meshdiag.sources import Sources
 
 OPEN = frozenset({Verdict.PASS, Verdict.WARN})
@@ -33,6 +32,13 @@ OPEN = frozenset({Verdict.PASS, Verdict.WARN})
 
 GRACE_S = 0.5
 """How long cancelled checks may take to clean up before they are left behind."""
+
+
+class View(Protocol):
+    """What makes a command's table out of the same sources, in the same run. Raises ``SourceError``."""
+
+    async def __call__(self, inputs: Inputs) -> Table:
+        """The table, from sources that are vouched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +61,24 @@ class Answers:
     run, and the metrics sources that were really used."""
 
     results: tuple[Result, ...]
+    table: Table | None = None
     notes: tuple[str, ...] = ()
     interrupted: bool = False
 
 
-async def run_checks(checks: Sequence[Check], run: Run, stop: asyncio.Event | None = None) -> Answers:
+async def run_checks(
+    checks: Sequence[Check], run: Run, stop: asyncio.Event | None = None, *, view: View | None = None
+) -> Answers:
     """Run ``checks`` (and the gates they depend on) and return every result, also of those not reached.
 
-    ``stop``: set it (on Ctrl-C) and the run ends at once with what it has.
+    ``stop``: set it (on Ctrl-C) and the run ends at once with what it has. ``view`` makes the command's table
+    beside them; when it cannot, a note says why.
     """
     runner = _Runner(run)
     for one in checks:
         runner.start(one)
+    if view is not None:
+        runner.start_view(view)
     stop = stop or asyncio.Event()
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -75,7 +87,7 @@ async def run_checks(checks: Sequence[Check], run: Run, stop: asyncio.Event | No
         stopping.cancel()
         await runner.close()
     reason = "interrupted" if stop.is_set() else f"not reached within the deadline of {run.deadline_s:g} s"
-    return Answers(runner.results(reason), tuple(runner.notes), interrupted=stop.is_set())
+    return Answers(runner.results(reason), runner.table(reason), tuple(runner.notes), interrupted=stop.is_set())
 
 
 class _Runner:
@@ -85,6 +97,7 @@ class _Runner:
         self.run = run
         self.memo = Memo()
         self.tasks: dict[str, asyncio.Task[Result]] = {}
+        self.view: asyncio.Task[Table] | None = None
         self.checks: dict[str, Check] = {}
         self.notes: list[str] = []
         self.deadline = time.monotonic() + run.deadline_s
@@ -97,9 +110,17 @@ class _Runner:
             task = self.tasks[check.id] = asyncio.create_task(self._answer(check), name=check.id)
         return task
 
+    def start_view(self, view: View) -> None:
+        """Begin the command's table."""
+        self.view = asyncio.create_task(self._draw(view), name="view")
+
+    def _pending(self) -> set[asyncio.Task[Result] | asyncio.Task[Table]]:
+        tasks = [*self.tasks.values(), *([self.view] if self.view else [])]
+        return {task for task in tasks if not task.done()}
+
     async def wait(self, stopping: asyncio.Task[bool]) -> None:
         """Wait until every check has answered, the deadline has passed or ``stopping`` is done."""
-        while (pending := {task for task in self.tasks.values() if not task.done()}) and not stopping.done():
+        while (pending := self._pending()) and not stopping.done():
             left = self.deadline - time.monotonic()
             if left <= 0:
                 return
@@ -107,11 +128,24 @@ class _Runner:
 
     async def close(self) -> None:
         """Stop what is still running; a check that ignores it is left behind rather than waited for."""
-        pending = [task for task in self.tasks.values() if not task.done()]
+        pending = self._pending()
         for task in pending:
             task.cancel()
         closing = asyncio.create_task(self.memo.close())
         await asyncio.wait([*pending, closing], timeout=GRACE_S)
+
+    def table(self, reason: str) -> Table | None:
+        """The command's table; a note says why where there is none."""
+        if self.view is None:
+            return None
+        if not self.view.done() or self.view.cancelled():
+            self._note(f"no table: {reason}")
+            return None
+        error = self.view.exception()
+        if error is None:
+            return self.view.result()
+        self._note(f"no table: {error.message if isinstance(error, SourceError) else repr(error)}")
+        return None
 
     def results(self, reason: str) -> tuple[Result, ...]:
         """Every result, gates first; a check without one is UNKNOWN for ``reason``."""
@@ -153,18 +187,18 @@ class _Runner:
                 return chosen
             metrics = chosen
         settings = run.context.checks.get(check.id, CheckSettings())
-        inputs = Inputs(
-            context=run.context,
-            sources=run.sources,
-            now=run.now,
-            window=run.window,
-            at=run.at,
-            threshold=settings.over(check.threshold),
-            options=settings.options,
-            chosen_metrics=metrics,
-            memo=self.memo,
-        )
+        inputs = replace(self._inputs(metrics), threshold=settings.over(check.threshold), options=settings.options)
         return _result(check, await check.run(inputs))
+
+    def _inputs(self, metrics: Metrics | None) -> Inputs:
+        run = self.run
+        return Inputs(run.context, run.sources, run.now, run.window, run.at, chosen_metrics=metrics, memo=self.memo)
+
+    async def _draw(self, view: View) -> Table:
+        chosen = await self._choose_metrics(VIEW)
+        if isinstance(chosen, Result):
+            raise SourceError(chosen.summary, trouble=Trouble.OTHER)
+        return await view(self._inputs(chosen))
 
     async def _shut_gate(self, check: Check, need: str) -> Result | None:
         """The folded answer when the source that ``check`` needs is not vouched for."""
@@ -203,6 +237,14 @@ class _Runner:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+async def _nothing(_inputs: Inputs) -> Outcome:
+    return Outcome()
+
+
+VIEW = Check("view", "The table can be made", _nothing, ("metrics",), "", "")
+"""Stands for a view where the engine chooses a source."""
 
 
 def _result(check: Check, outcome: Outcome) -> Result:

@@ -48,6 +48,10 @@ class Vector:
     scalar: bool = False
     text: str | None = None
 
+    def by(self, label: str) -> dict[str, float]:
+        """The values keyed by one label; samples without it are left out."""
+        return {sample.labels[label]: sample.value for sample in self.samples if label in sample.labels}
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
@@ -55,6 +59,14 @@ class Matrix:
 
     series: tuple[Series, ...]
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a source says of a metric: its type and help text, empty where it does not say."""
+
+    type: str = ""
+    help: str = ""
 
 
 class AbsenceKind(StrEnum):
@@ -98,11 +110,17 @@ class Metrics(Protocol):
     async def instant(self, query: str, at: datetime | None = None) -> Vector:
         """Evaluate a PromQL expression at one moment (now when None)."""
 
+    async def evaluate(self, query: str, at: datetime | None = None) -> Vector | Matrix:
+        """The same, also for an expression that selects a range (``up[5m]``), whose raw samples come back."""
+
     async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Matrix:
         """Evaluate a PromQL expression at every ``step`` from ``start`` to ``end``, both included."""
 
     async def why_empty(self, query: str, at: datetime | None = None) -> Absence:
         """Classify an empty answer to ``query``: looks at each selector in it and names the first that is to blame."""
+
+    async def names(self) -> Mapping[str, Described]:
+        """Every sample name that exists now, with what is known of its metric."""
 
     def evidence(self, query: str, at: datetime | None = None, excerpt: str = "") -> Evidence:
         """The command that asks this source the same again, quoted so that it can be pasted into a shell."""

@@ -1,0 +1,80 @@
+"""The program's entry: runs the command line and turns whatever it raises into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from meshdiag.errors import MeshdiagError
+from meshdiag.model import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main() -> NoReturn:
+    """Run the program with the process's own arguments and end the process."""
+    code = run(sys.argv[1:])
+    _flush()
+    if threading.active_count() > 1:
+        # A name server that never answers holds a thread that cannot be stopped. The answer is printed; waiting
+        # for that thread at exit would break the deadline.
+        os._exit(code)
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program and return its exit code. Never raises, never prints a traceback."""
+    from meshdiag.cli import root
+
+    try:
+        answer = root.main(args=list(arguments), prog_name="meshdiag", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        return _usage(error)
+    except MeshdiagError as error:
+        _say(error.message, error.hint)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.PASS
+    except Exception as error:  # the last line of defence: a person gets one sentence
+        if os.environ.get("MESHDIAG_DEBUG"):
+            raise
+        _say(f"a bug in meshdiag: {type(error).__name__}: {error}", "MESHDIAG_DEBUG=1 shows where")
+        return ExitCode.BUG
+    return int(answer) if isinstance(answer, int) else ExitCode.PASS
+
+
+def _usage(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    _say(error.format_message(), f"'{context.command_path} --help' shows how" if context else "")
+    return ExitCode.USAGE
+
+
+def _say(message: str, hint: str = "") -> None:
+    """One clear sentence on stderr, whatever is in it."""
+    from meshdiag.render.safe import one_line
+
+    click.echo(f"meshdiag: {one_line(message)}", err=True)
+    if hint:
+        click.echo(f"  {one_line(hint)}", err=True)
+
+
+def _flush() -> None:
+    """Write what is left; a reader that has gone away is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at exit, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

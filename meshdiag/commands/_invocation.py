@@ -1,0 +1,26 @@
+"""What the root of the command line knows: which context, which configuration file, which overrides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meshdiag.config import Loaded
+
+
+@dataclass
+class Invocation:
+    """The flags that say which mesh is meant. ``overrides`` maps a source's name to the URL given by a flag."""
+
+    context: str | None = None
+    config_file: Path | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
+
+    def load(self) -> Loaded:
+        """Read the configuration. Raises ``ConfigError``."""
+        from meshdiag.config import load
+
+        return load(config_file=self.config_file, context=self.context, overrides=self.overrides)

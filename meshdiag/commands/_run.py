@@ -1,0 +1,122 @@
+"""Runs checks and a view for a command, prints the report and gives the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from meshdiag.model import ExitCode, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from meshdiag.checks import Check
+    from meshdiag.commands._invocation import Invocation
+    from meshdiag.commands._options import Flags
+    from meshdiag.engine import View
+    from meshdiag.model import Report
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a command asks: ids or globs of checks (``without`` takes some out again), checks made
+    for this call (``extra``), and what makes its table."""
+
+    command: str
+    checks: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    extra: tuple[Check, ...] = ()
+    view: View | None = None
+
+
+def answer(invocation: Invocation, flags: Flags, question: Question) -> int:
+    """Look, print, and return the exit code. Raises ``UsageError`` before anything is asked."""
+    report, interrupted = look(invocation, flags, question)
+    return show(report, flags, interrupted=interrupted)
+
+
+def look(invocation: Invocation, flags: Flags, question: Question) -> tuple[Report, bool]:
+    """The report, and whether the user cut it short. Raises ``UsageError`` before anything is asked."""
+    from meshdiag.checks import select
+
+    without = () if flags.only else question.without
+    checks = [*select(question.checks, flags.only, (*flags.skip, *without)), *question.extra]
+    return run_loop(lambda stop: _look(invocation, flags, question, checks, stop))
+
+
+def show(report: Report, flags: Flags, *, interrupted: bool = False) -> int:
+    """Print a report as the flags ask; the exit code is the same whatever the format."""
+    from meshdiag.render import render_report
+
+    with contextlib.suppress(BrokenPipeError):
+        render_report(
+            report,
+            flags.format,
+            sys.stdout,
+            verbose=flags.verbose,
+            quiet=flags.quiet,
+            explain=flags.explain,
+            utc=flags.utc,
+        )
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.of(report.verdict, Verdict(flags.fail_on))
+
+
+def run_loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine; Ctrl-C sets the event it is given, so that it can end with what it has.
+
+    Unlike ``asyncio.run`` it does not wait for threads that hang in a name look-up.
+    """
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    try:
+        with contextlib.suppress(ValueError, NotImplementedError):  # not in the main thread
+            loop.add_signal_handler(signal.SIGINT, stop.set)
+        return loop.run_until_complete(main(stop))
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=0.5))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _look(
+    invocation: Invocation, flags: Flags, question: Question, checks: Sequence[Check], stop: asyncio.Event
+) -> tuple[Report, bool]:
+    from meshdiag.causes import find_causes
+    from meshdiag.commands._progress import progress
+    from meshdiag.engine import Run, run_checks
+    from meshdiag.model import Report
+    from meshdiag.session import Direct, open_sources, with_timeout
+
+    loaded = invocation.load()
+    context = with_timeout(loaded.context, flags.timeout.total_seconds() if flags.timeout else None)
+    direct = {True: Direct.ALWAYS, False: Direct.NEVER, None: Direct.FALLBACK}[flags.direct]
+    started, began = datetime.now(UTC), time.monotonic()
+    async with open_sources(context, direct) as sources:
+        with progress(len(checks), quiet=flags.quiet) as on_result:
+            run = Run(
+                context, sources, started, flags.since, flags.at, flags.deadline.total_seconds(), on_result=on_result
+            )
+            answers = await run_checks(checks, run, stop, view=question.view)
+    report = Report(
+        command=question.command,
+        context=context.name,
+        started=started,
+        duration_s=time.monotonic() - began,
+        results=answers.results,
+        causes=find_causes(answers.results),
+        data=answers.table,
+        notes=(*loaded.notes, *answers.notes),
+    )
+    return report, answers.interrupted

@@ -1,0 +1,39 @@
+"""``meshdiag consensus``: the consensus overview, and the slow-consensus procedure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from meshdiag.commands._options import DATA_FORMATS, Flags, shared_flags
+
+if TYPE_CHECKING:
+    from meshdiag.commands._invocation import Invocation
+
+SECTION = "Look at the mesh"
+
+OVERVIEW = ("consensus.*", "nodes.up", "peers.count")
+SLOW = ("consensus.*", "nodes.up", "nodes.clock", "capacity.*", "peers.*", "logs.errors")
+
+
+@click.command("consensus")
+@click.option("--slow", is_flag=True, help="Find out why rounds are slow: leaders, links, load, logs of the slow nodes.")
+@shared_flags(formats=DATA_FORMATS)
+@click.pass_obj
+def command(invocation: Invocation, flags: Flags, slow: bool) -> int:
+    """Does the mesh agree, and fast enough: rounds, votes, leaders, Byzantine nodes.
+
+    \b
+    Examples:
+      meshdiag consensus
+      meshdiag consensus --slow --since 6h
+      meshdiag consensus --slow --explain
+    """
+    from meshdiag.commands._run import Question, answer
+    from meshdiag.views.consensus import consensus_view
+
+    if slow:
+        return answer(invocation, flags, Question("consensus --slow", SLOW, view=consensus_view))
+    question = Question("consensus", OVERVIEW, without=("consensus.slow-leaders",), view=consensus_view)
+    return answer(invocation, flags, question)

@@ -1,0 +1,32 @@
+"""``meshdiag nodes``: one row per node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from meshdiag.commands._options import DATA_FORMATS, Flags, shared_flags
+
+if TYPE_CHECKING:
+    from meshdiag.commands._invocation import Invocation
+
+SECTION = "Look at the mesh"
+
+
+@click.command("nodes")
+@shared_flags(formats=DATA_FORMATS)
+@click.pass_obj
+def command(invocation: Invocation, flags: Flags) -> int:
+    """Every node in a row: role, up, scrape age, CPU, memory, peers, round duration, last restart.
+
+    \b
+    Examples:
+      meshdiag nodes
+      meshdiag nodes --direct               # from the nodes' own pages
+      meshdiag nodes -o csv > nodes.csv
+    """
+    from meshdiag.commands._run import Question, answer
+    from meshdiag.views.nodes import nodes_view
+
+    return answer(invocation, flags, Question("nodes", ("nodes.*",), view=nodes_view))

@@ -1,0 +1,87 @@
+"""``meshdiag query``: one PromQL expression, as a table, a plot or a verdict."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from meshdiag.commands._options import DATA_FORMATS, Flags, complete_metric, shared_flags
+from meshdiag.commands._params import DURATION, RANGE
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from meshdiag.commands._invocation import Invocation
+    from meshdiag.model import Range
+    from meshdiag.views.query import Query
+
+SECTION = "Look at the mesh"
+
+
+@click.command("query")
+@click.argument("promql", required=False, shell_complete=complete_metric)
+@click.option("--range", "span", type=DURATION, metavar="DURATION", help="Evaluate over this span, up to now or --at.")
+@click.option("--step", type=DURATION, metavar="DURATION", help="The step of --range (default: about 120 points).")
+@click.option("--plot", is_flag=True, help="Draw the series of --range in the terminal.")
+@click.option("--warn", type=RANGE, metavar="RANGE", help="Warn outside this Nagios range: 10, 10:, ~:10, 10:20, @10:20.")
+@click.option("--crit", type=RANGE, metavar="RANGE", help="Fail outside this Nagios range.")
+@click.option("--metrics", is_flag=True, help="List metric names instead (PROMQL is then a glob).")
+@shared_flags(formats=DATA_FORMATS, checks=False)
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    flags: Flags,
+    promql: str | None,
+    span: timedelta | None,
+    step: timedelta | None,
+    plot: bool,
+    warn: Range | None,
+    crit: Range | None,
+    metrics: bool,
+) -> int:
+    """Ask PromQL, and say why when nothing comes back.
+
+    An answer passes, an empty one is unknown; --warn and --crit turn values into a verdict.
+
+    \b
+    Examples:
+      meshdiag query 'up{job="agent-mesh"}'
+      meshdiag query 'rate(consensus_failed_rounds_total[5m])' --range 1h --step 30s
+      meshdiag query 'mesh_peer_count' --warn 3: --crit 1:
+      meshdiag query --metrics 'consensus_*'
+    """
+    from meshdiag.commands._run import Question, answer, look, show
+    from meshdiag.errors import UsageError
+    from meshdiag.views.metric_names import metric_names_view
+    from meshdiag.views.query import Ask, Query
+
+    if metrics:
+        view = partial(metric_names_view, pattern=promql or "*")
+        return answer(invocation, flags, Question("query --metrics", view=view))
+    if not promql:
+        raise UsageError("an expression is missing", hint="meshdiag query 'up'")
+    if (plot or step) and span is None:
+        raise UsageError("--plot and --step need --range", hint="meshdiag query 'up' --range 1h --step 30s")
+    query = Query(Ask(promql, span, step, warn, crit))
+    report, interrupted = look(invocation, flags, Question("query", extra=(query.check,), view=query.table))
+    if query.refused:
+        raise UsageError(query.refused.message, hint=query.refused.hint)
+    code = show(report, flags, interrupted=interrupted)
+    if plot and flags.format == "table":
+        _plot(query)
+    return code
+
+
+def _plot(query: Query) -> None:
+    from meshdiag.metrics import Matrix
+    from meshdiag.render import make_console
+    from meshdiag.render.plot import print_plot
+    from meshdiag.views.query import series_name
+
+    if isinstance(query.answer, Matrix):
+        console = make_console(sys.stdout)
+        names = [series_name(series.labels) for series in query.answer.series]
+        print_plot(query.answer.series, names, console.file, width=console.width, colour=console.is_terminal)

@@ -1,0 +1,103 @@
+"""Opens the sources that a context names, and closes them."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from meshdiag.sources import Sources
+from meshdiag.sources.meshlog import MeshLog
+from meshdiag.sources.scrape import Scrape
+from meshdiag.sources.tcp import TcpConnect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from meshdiag.context import Context, Endpoint
+
+
+class Direct(StrEnum):
+    """Whether metrics come from the nodes' own pages: when Prometheus fails, always, or never."""
+
+    FALLBACK = "fallback"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@asynccontextmanager
+async def open_sources(context: Context, direct: Direct = Direct.FALLBACK) -> AsyncIterator[Sources]:
+    """The sources of a context, closed at the end. Nothing is asked before the first question."""
+    async with AsyncExitStack() as stack:
+        scrape = Scrape(
+            context.nodes,
+            context.scrape,
+            job=context.job,
+            node_label=context.node_label,
+            role_label=context.role_label,
+            peer_label=context.peer_label,
+        )
+        stack.push_async_callback(scrape.aclose)
+        sources = Sources(
+            metrics=(scrape,),
+            scrape=scrape,
+            connect=TcpConnect(),
+            meshlog=MeshLog(context.logs),
+            left_out=_left_out(context, direct),
+        )
+        if direct is Direct.ALWAYS:
+            yield sources
+            return
+        yield await _with_stack(sources, context, direct, stack)
+
+
+async def _with_stack(sources: Sources, context: Context, direct: Direct, stack: AsyncExitStack) -> Sources:
+    """The same sources with Prometheus and Alertmanager, where the context has them."""
+    # Only here, because --direct needs neither: their imports are a tenth of a second.
+    from meshdiag.sources.alertmanager import Alertmanager
+    from meshdiag.sources.prometheus import Prometheus
+
+    if context.prometheus is not None:
+        prometheus = Prometheus(context.prometheus)
+        stack.push_async_callback(prometheus.aclose)
+        nodes = sources.metrics if direct is Direct.FALLBACK else ()
+        sources = replace(sources, prometheus=prometheus, metrics=(prometheus, *nodes))
+    elif direct is Direct.NEVER:
+        sources = replace(sources, metrics=())
+    if context.alertmanager is not None:
+        alertmanager = Alertmanager(context.alertmanager)
+        stack.push_async_callback(alertmanager.aclose)
+        sources = replace(sources, alertmanager=alertmanager)
+    return sources
+
+
+def _left_out(context: Context, direct: Direct) -> dict[str, str]:
+    """Why a source is not asked, for those that are not."""
+    reasons = {}
+    endpoints: dict[str, Endpoint | None] = {
+        "prometheus": context.prometheus,
+        "alertmanager": context.alertmanager,
+    }
+    for name, endpoint in endpoints.items():
+        if direct is Direct.ALWAYS:
+            reasons[name] = f"not asked: --direct reads the nodes alone, without {name.capitalize()}"
+        elif endpoint is None:
+            reasons[name] = f"context {context.name} has no {name.capitalize()}"
+    return reasons
+
+
+def with_timeout(context: Context, timeout_s: float | None) -> Context:
+    """The context with another limit on each request."""
+    if timeout_s is None:
+        return context
+
+    def limited(endpoint: Endpoint | None) -> Endpoint | None:
+        return endpoint and replace(endpoint, timeout_s=timeout_s)
+
+    return replace(
+        context,
+        prometheus=limited(context.prometheus),
+        alertmanager=limited(context.alertmanager),
+        scrape=replace(context.scrape, timeout_s=timeout_s),
+    )

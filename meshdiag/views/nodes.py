@@ -1,0 +1,68 @@
+"""One row per node: what ``meshdiag nodes`` shows."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from meshdiag import catalog
+from meshdiag.catalog import Unit
+from meshdiag.model import Column, Table, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshdiag.checks.inputs import Inputs
+    from meshdiag.checks.roster import Node
+
+COLUMNS = (
+    Column("up", "up", "verdict"),
+    Column("name", "node"),
+    Column("role", "role"),
+    Column("instance", "instance"),
+    Column("scrape_age_s", "scraped", "age"),
+    Column("cpu_percent", "CPU", "number", Unit.PERCENT),
+    Column("memory_ratio", "memory", "number", Unit.RATIO),
+    Column("peers", "peers", "number", Unit.COUNT),
+    Column("round_s", "round", "number", Unit.SECONDS),
+    Column("started", "last restart", "time"),
+    Column("trouble", "trouble"),
+)
+
+
+async def nodes_view(inputs: Inputs) -> Table:
+    """The table of the nodes, worst first. Raises ``SourceError`` when the roster cannot be read."""
+    job = inputs.context.job
+    questions = {
+        "cpu_percent": catalog.CPU.per_instance(job),
+        "memory_ratio": f"{catalog.MEMORY.per_instance(job)} / {catalog.MEMORY_TOTAL.per_instance(job)}",
+        "peers": catalog.PEER_COUNT.per_instance(job),
+        "round_s": catalog.ROUND_DURATION.per_instance(job),
+        "started": catalog.START_TIME.per_instance(job),
+    }
+    roster, *answers = await asyncio.gather(
+        inputs.roster(), *(inputs.metrics.instant(query, inputs.at) for query in questions.values())
+    )
+    values = {key: answer.by("instance") for key, answer in zip(questions, answers, strict=True)}
+    troubles = inputs.sources.scrape.problems if inputs.sources.scrape else {}
+    rows = [_row(node, values, inputs.moment, troubles.get(node.instance, "")) for node in roster.nodes.values()]
+    rows.sort(key=lambda row: (-Verdict(str(row["up"])).severity, str(row["role"]), str(row["name"])))
+    return Table(COLUMNS, tuple(rows))
+
+
+def _row(
+    node: Node, values: Mapping[str, Mapping[str, float]], moment: datetime, trouble: str
+) -> dict[str, object]:
+    seen = {key: answer.get(node.instance) for key, answer in values.items()}
+    started = seen["started"]
+    return {
+        **seen,
+        "up": Verdict.PASS if node.up else Verdict.FAIL,
+        "name": node.name,
+        "role": node.role,
+        "instance": node.instance,
+        "scrape_age_s": (moment - node.scraped).total_seconds() if node.scraped else None,
+        "started": datetime.fromtimestamp(started, UTC) if started else None,
+        "trouble": trouble,
+    }
