@@ -1,0 +1,1 @@
+"""Procedures as documents: Markdown that a person reads and meshdiag runs."""
