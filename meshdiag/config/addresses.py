@@ -1,0 +1,94 @@
+"""Addresses in configuration: what a URL may look like, and which server it names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from meshdiag.context import NodeAddress
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|[0-9a-fA-F:.]+(?:%[A-Za-z0-9._-]+)?")
+_PORT = re.compile(r":(\d{1,5})")
+
+Origin = tuple[str, str, int]
+"""Scheme, host in lower case, port: what must be equal for two URLs to name the same server."""
+
+
+def clean_url(text: str) -> str:
+    """A server's URL, without a slash at its end.
+
+    Raises ``ValueError`` with the rest of a sentence that begins with the key: never a part of a password. URLs
+    that two parsers may read differently (backslashes, control characters) are refused: who is asked must be plain.
+    """
+    if "@" in text:
+        raise ValueError(
+            "must not hold a user name or password; give username and password_file, password_env or password_command"
+        )
+    if any(not sign.isprintable() or sign in ' \\"<>^`{|}' for sign in text) or not text.isascii():
+        raise ValueError(
+            "must be a plain http:// or https:// URL (other signs percent-encoded, names in their xn-- form)"
+        )
+    parts = _split(text)
+    if parts.scheme not in DEFAULT_PORTS:
+        raise ValueError(f"must begin with http:// or https://, got {_short(text)}")
+    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or parts.port == 0:
+        raise ValueError(f"names no host, got {_short(text)}")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError("must be the server's address alone, without '?' or '#'")
+    return text.rstrip("/")
+
+
+def origin_of(url: str) -> Origin:
+    """The server that a clean URL names."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or DEFAULT_PORTS[parts.scheme]
+
+
+def node_address(
+    text: str,
+    *,
+    name: str = "",
+    role: str = "",
+    instance: str = "",
+    peer: str = "",
+    scheme: str = "http",
+    page: str = "",
+) -> NodeAddress:
+    """A node by ``host:port`` or by the URL of its page (``/metrics`` where the URL has no path).
+
+    ``instance`` is host:port by default. Raises ``ValueError`` as ``clean_url`` does.
+    """
+    if "://" not in text and "@" not in text:
+        if not re.fullmatch(r"(?:\[[0-9A-Fa-f:.%]+\]|[^:/\s]+):\d{1,5}", text):
+            raise ValueError(f"must be host:port or a URL, got {_short(text)}")
+        text = f"{scheme}://{text}{page}"
+    url = clean_url(text)
+    parts = urlsplit(url)
+    if not parts.path:
+        url += "/metrics"
+    if not instance:
+        netloc = parts.netloc
+        instance = netloc if parts.port else f"{netloc.rstrip(':')}:{DEFAULT_PORTS[parts.scheme]}"
+    return NodeAddress(url, instance, name=name, role=role, peer=peer)
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"is not a URL: {_short(text)}") from None
+    # urlsplit takes a port with a sign or blanks in it; the HTTP client may read that differently.
+    rest = parts.netloc.rpartition("]")[2] if "]" in parts.netloc else parts.netloc
+    if ":" in rest and not _PORT.fullmatch(":" + rest.rpartition(":")[2]):
+        raise ValueError(f"has no proper port: {_short(text)}")
+    return parts
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:80] + "…")
