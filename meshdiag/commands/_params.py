@@ -1,4 +1,4 @@
-"""Types of command-line values that several commands share: durations and moments."""
+"""Types of command-line values that several commands share: durations, moments and ranges."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshdiag.errors import UsageError
+from meshdiag.model import Range
 
 if TYPE_CHECKING:
     DurationType = click.ParamType[timedelta]
     MomentType = click.ParamType[datetime]
+    RangeType = click.ParamType[Range]
 else:  # not every supported click makes it generic
-    DurationType = MomentType = click.ParamType
+    DurationType = MomentType = RangeType = click.ParamType
 
 
 class Duration(DurationType):
@@ -50,5 +52,21 @@ class Moment(MomentType):
             self.fail(str(error), param, ctx)
 
 
+class NagiosRange(RangeType):
+    """A range of fine values as the monitoring plugins write it (``~:10``); the command receives a ``Range``."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Range:
+        """Read the text; a value that is one already passes through."""
+        if isinstance(value, Range):
+            return value
+        try:
+            return Range.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 DURATION = Duration()
 MOMENT = Moment()
+RANGE = NagiosRange()
