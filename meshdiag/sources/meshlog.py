@@ -134,9 +134,9 @@ class MeshLog:
         self._tail_bytes = tail_bytes
         self._now = now
 
-    async def rounds(self, since: datetime) -> RoundLog:
-        """The consensus rounds logged since a moment (UTC)."""
-        tails, reach = await self._tails(since)
+    async def rounds(self, since: datetime, until: datetime | None = None) -> RoundLog:
+        """The consensus rounds logged from ``since`` to ``until`` (UTC; now when None)."""
+        tails, reach = await self._tails(since, until)
         found: dict[tuple[Any, ...], Round] = {}
         for line in (line for tail in tails for line in tail.lines if line.consensus is not None):
             one = _round(line)
@@ -147,9 +147,9 @@ class MeshLog:
                 found[key] = one
         return RoundLog(*reach, rounds=tuple(sorted(found.values(), key=lambda one: one.time)))
 
-    async def errors(self, since: datetime) -> ErrorLog:
-        """What went wrong by the log since a moment (UTC), per node and level."""
-        tails, reach = await self._tails(since)
+    async def errors(self, since: datetime, until: datetime | None = None) -> ErrorLog:
+        """What went wrong by the log in a window, per node and level."""
+        tails, reach = await self._tails(since, until)
         chosen = [tail for tail in tails if tail.is_json and tail.total] or tails
         grave = [line for tail in chosen for line in tail.lines if line.level in LEVELS[1:]]
         counts = _largest(Counter((line.node, line.level) for line in tail.lines if line.level) for tail in chosen)
@@ -163,9 +163,9 @@ class MeshLog:
             examples=_examples(grave),
         )
 
-    async def mentions(self, word: str, since: datetime) -> Mentions:
-        """The lines that hold ``word`` in their message since a moment (UTC), whatever their level."""
-        tails, reach = await self._tails(since, word)
+    async def mentions(self, word: str, since: datetime, until: datetime | None = None) -> Mentions:
+        """The lines that hold ``word`` in their message, whatever their level."""
+        tails, reach = await self._tails(since, until, word)
         found = [[line for line in tail.lines if line.mentions] for tail in tails]
         counts = _largest(Counter(line.node for line in lines) for lines in found)
         if len(counts) > 1:
@@ -179,17 +179,18 @@ class MeshLog:
             examples=_examples(lines),
         )
 
-    async def _tails(self, since: datetime, word: str = "") -> tuple[list[_Tail], _ReachFields]:
+    async def _tails(self, since: datetime, until: datetime | None, word: str = "") -> tuple[list[_Tail], _ReachFields]:
         """The end of each file that can be read, and the fields of ``Reach``."""
-        return await asyncio.to_thread(self._read_all, since.timestamp(), word.casefold())
+        window = _Window(since.timestamp(), (until or self._now()).timestamp(), until is not None)
+        return await asyncio.to_thread(self._read_all, window, word.casefold())
 
-    def _read_all(self, since: float, word: str) -> tuple[list[_Tail], _ReachFields]:
+    def _read_all(self, window: _Window, word: str) -> tuple[list[_Tail], _ReachFields]:
         tails: list[_Tail] = []
         missing: list[str] = []
         problems: list[str] = []
         for path in self.paths:
             try:
-                tails.append(_read_tail(Path(path), since, self._tail_bytes, word))
+                tails.append(_read_tail(Path(path), window, self._tail_bytes, word))
             except FileNotFoundError:
                 missing.append(path)
             except (OSError, ValueError) as error:
@@ -198,9 +199,22 @@ class MeshLog:
             problem = "; ".join(problems) or f"no log file here: {', '.join(missing) or 'none is configured'}"
             return [], ((), problem, not problems, 0.0, 0, tuple(problems))
         began = min((tail.oldest for tail in tails), default=math.inf)
-        covered = max(0.0, self._now().timestamp() - max(began, since)) if math.isfinite(began) else 0.0
+        covered = max(0.0, window.until - max(began, window.since)) if math.isfinite(began) else 0.0
         files = tuple(tail.path for tail in tails)
         return tails, (files, None, False, covered, sum(tail.broken for tail in tails), tuple(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """From when to when (epoch). ``closed``: lines after the end do not count; where the end is now they do, for
+    the clock of the machine that wrote them may be ahead."""
+
+    since: float
+    until: float
+    closed: bool
+
+    def holds(self, time: float) -> bool:
+        return self.since <= time and not (self.closed and time > self.until)
 
 
 @dataclass(slots=True)
@@ -231,11 +245,11 @@ class _Tail:
         return self.json_lines * 2 > self.total
 
 
-def _read_tail(path: Path, since: float, limit: int, word: str) -> _Tail:
-    """Read the lines of a file from ``since`` (epoch) on. Raises ``OSError``, ``ValueError`` for an odd path."""
+def _read_tail(path: Path, window: _Window, limit: int, word: str) -> _Tail:
+    """Read the lines of a file that lie in a window. Raises ``OSError``, ``ValueError`` for an odd path."""
     tail = _Tail(str(path))
     nodes: set[str] = set()
-    for raw in _lines_since(path, since, limit):
+    for raw in _lines_since(path, window.since, limit):
         if not raw.strip() or (raw[:1] in b" \t" and raw.lstrip()[:1] != b"{"):
             continue  # empty, or the continuation of a text line: a traceback, say
         parsed = _parse(raw) if len(raw) <= LINE_BYTES else None
@@ -243,7 +257,7 @@ def _read_tail(path: Path, since: float, limit: int, word: str) -> _Tail:
             tail.broken += 1
             continue
         tail.oldest = min(tail.oldest, parsed.time)
-        if parsed.time < since:
+        if not window.holds(parsed.time):
             continue
         tail.total += 1
         tail.json_lines += raw.lstrip()[:1] == b"{"

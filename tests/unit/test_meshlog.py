@@ -212,6 +212,14 @@ async def test_only_the_end_that_the_window_needs_is_read(tmp_path, monkeypatch)
     assert read < path.stat().st_size / 10
 
 
+async def test_a_past_moment_ends_the_window(tmp_path):
+    """Asked about a moment in the past, later lines do not count."""
+    path = write(tmp_path / "agent-mesh.json", record(900, "ERROR"), record(500, "ERROR"), record(100, "ERROR"))
+    found = await log(path).errors(NOW - timedelta(seconds=600), NOW - timedelta(seconds=300))
+    assert found.counts == {("trainer-1", "ERROR"): 1}
+    assert found.covered_s == 300
+
+
 async def test_a_limit_on_size_shortens_what_is_covered(tmp_path):
     """Where the end that may be read does not reach back to the window's start, the answer says how far it does."""
     path = write(tmp_path / "agent-mesh.json", *(record(3000 - i, "ERROR") for i in range(3000)))

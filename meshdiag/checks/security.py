@@ -1,0 +1,175 @@
+"""Security: failed authentications, certificates, detected attacks, what encryption costs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, UP, WINDOW
+from meshdiag.checks import check
+from meshdiag.checks.per_node import MESH, judge_readings, judged_outcome, read_nodes, to_outcome
+from meshdiag.durations import format_duration
+from meshdiag.model import Threshold, Verdict, at_most
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from meshdiag.checks import Outcome
+    from meshdiag.checks.inputs import Inputs
+    from meshdiag.checks.per_node import Readings
+    from meshdiag.metrics import Vector
+    from meshdiag.model import Finding
+
+TYPE_LABELS = ("type", "attack_type", "attack", "kind")
+"""Under which of these labels meshes name the type of an attack."""
+
+LEAST_DIRECT_RATE = 2.0
+"""Failures a second below which two page reads some two seconds apart are a few single events, not a rate."""
+
+
+@check(
+    "security.auth-failures",
+    title="authentications hardly ever fail",
+    needs=("metrics",),
+    runbook="security-events",
+    hint="find out who fails, from the node's log: an expired credential repeats itself, an attacker varies",
+    threshold=AUTH_FAILURES.threshold,
+)
+async def auth_failures(inputs: Inputs) -> Outcome:
+    """Failed authentications a second, by node."""
+    readings = await read_nodes(inputs, AUTH_FAILURES)
+    findings = judge_readings(
+        readings,
+        inputs.threshold,
+        "1/s",
+        good="hardly any authentication fails",
+        bad="many authentications fail",
+    )
+    if not inputs.metrics.history:
+        findings = tuple(map(forgive_single, findings))
+    return to_outcome(readings, findings)
+
+
+def forgive_single(finding: Finding) -> Finding:
+    """One failure between two page reads is no rate of failures."""
+    bad = finding.verdict in (Verdict.WARN, Verdict.FAIL)
+    if bad and finding.value is not None and finding.value < LEAST_DIRECT_RATE:
+        return replace(finding, verdict=Verdict.PASS, message="single failures, too few for a rate")
+    return finding
+
+
+@check(
+    "security.certificates",
+    title="no node's certificate expires soon",
+    needs=("metrics",),
+    runbook="certificate-expiry",
+    hint="renew the node's certificate and make it reload it; its peers refuse it from the day it expires",
+    threshold=CERT_EXPIRY.threshold,
+)
+async def certificates(inputs: Inputs) -> Outcome:
+    """Days until the first certificate of each node expires."""
+    first = f"min by (instance) ({CERT_EXPIRY.selector(inputs.context.job)})"
+    readings = await read_nodes(inputs, CERT_EXPIRY, first)
+    findings = judge_readings(
+        readings, inputs.threshold, "days", good="the certificate is valid for long", bad="the certificate expires soon"
+    )
+    return to_outcome(readings, tuple(map(name_expired, findings)))
+
+
+def name_expired(finding: Finding) -> Finding:
+    """Expired is more than soon."""
+    if finding.value is not None and finding.value <= 0 and finding.verdict is not Verdict.PASS:
+        return replace(finding, message="the certificate has expired")
+    return finding
+
+
+@check(
+    "security.attacks",
+    title="no node has detected an attack",
+    needs=("metrics",),
+    runbook="security-events",
+    hint="see what was detected and when: meshdiag query 'increase(security_attacks_detected_total[5m])' --range 6h",
+    threshold=Threshold(fail=at_most(0)),
+)
+async def attacks(inputs: Inputs) -> Outcome:
+    """Attacks detected over the window (between two page reads when there is no history), by node."""
+    queries = attack_queries(inputs)
+    grown = ATTACKS.increase(inputs.context.job, attack_window(inputs))
+    readings, answers = await asyncio.gather(
+        read_nodes(inputs, ATTACKS, grown),
+        asyncio.gather(*(inputs.metrics.instant(query, inputs.at) for query in queries)),
+    )
+    counted = count_attacks(answers)
+    judged = with_counts(readings, counted)
+    findings = judge_readings(judged, inputs.threshold, "count", good="no attack detected", bad="attacks detected")
+    outcome = to_outcome(judged, tuple(name_types(finding, counted) for finding in findings))
+    more = (inputs.metrics.evidence(query, inputs.at) for query in queries)
+    return replace(outcome, evidence=(*outcome.evidence, *more))
+
+
+def with_counts(readings: Readings, counted: Mapping[str, Mapping[str, float]]) -> Readings:
+    """The readings with the whole numbers of ``counted`` in the place of what ``increase`` extrapolated."""
+    down = {node.instance for node in readings.roster.down}
+    totals = {instance: sum(types.values()) for instance, types in counted.items() if instance not in down}
+    missing = tuple(
+        finding
+        for finding in readings.missing
+        if finding.subject not in totals and not (totals and finding.subject == MESH)
+    )
+    return replace(readings, values={**readings.values, **totals}, missing=missing)
+
+
+def attack_window(inputs: Inputs) -> str:
+    """Over which span attacks are counted."""
+    return format_duration(max(60, round(inputs.window.total_seconds()))) if inputs.metrics.history else WINDOW
+
+
+def attack_queries(inputs: Inputs) -> list[str]:
+    """The growth of the counter by type; and the series that are new on a node that is not.
+
+    A node that counts by type often has no series of a type before its first attack, and such a series is born
+    with that attack in it: ``increase`` sees no growth in it.
+    """
+    window, selector = attack_window(inputs), ATTACKS.selector(inputs.context.job)
+    grouping = f"sum by (instance, {', '.join(TYPE_LABELS)})"
+    grown = f"{grouping} (increase({selector}[{window}]))"
+    if not inputs.metrics.history:
+        return [grown]
+    old_nodes = f"{UP.selector(inputs.context.job)} offset {window} == 1"
+    return [grown, f"{grouping} (({selector} unless {selector} offset {window}) and on (instance) ({old_nodes}))"]
+
+
+def count_attacks(answers: Iterable[Vector]) -> dict[str, dict[str, float]]:
+    """Attacks by instance and type, whole numbers: ``increase`` extrapolates. The larger of the answers counts."""
+    counted: dict[str, dict[str, float]] = {}
+    for vector in answers:
+        for sample in vector.samples:
+            if not sample.value > 0:
+                continue
+            types = counted.setdefault(sample.labels.get("instance", ""), {})
+            type_ = next((sample.labels[label] for label in TYPE_LABELS if sample.labels.get(label)), "")
+            types[type_] = max(types.get(type_, 0.0), float(max(1, round(sample.value))))
+    return counted
+
+
+def name_types(finding: Finding, counted: Mapping[str, Mapping[str, float]]) -> Finding:
+    """The finding with the attacks' types in its message, the most frequent first."""
+    types = counted.get(finding.subject, {})
+    named = sorted((name for name in types if name), key=lambda name: -types[name])
+    if finding.verdict in (Verdict.PASS, Verdict.UNKNOWN, Verdict.SKIP) or not named:
+        return finding
+    return replace(finding, message=f"attacks detected: {', '.join(named[:5])}")
+
+
+@check(
+    "security.encryption-overhead",
+    title="encryption adds little time to messages",
+    needs=("metrics",),
+    runbook="security-events",
+    hint="see whether the node is short of CPU: meshdiag health --only 'capacity.*' -v",
+    threshold=ENCRYPTION_OVERHEAD.threshold,
+)
+async def encryption_overhead(inputs: Inputs) -> Outcome:
+    """Time that encryption adds to a message, by node."""
+    return await judged_outcome(inputs, ENCRYPTION_OVERHEAD, good="encryption is quick", bad="encryption takes long")
