@@ -113,6 +113,11 @@ def clock(when: datetime, *, utc: bool = False) -> str:
     return f"{shown:%H:%M:%S} {_zone(shown)}"
 
 
+def rfc3339(when: datetime) -> str:
+    """A moment as programs read it: ``2025-03-09T03:12:44.250000Z``. A naive one counts as UTC."""
+    return zoned(when, utc=True).isoformat().replace("+00:00", "Z")
+
+
 def zoned(when: datetime, *, utc: bool = False) -> datetime:
     """The same moment in UTC or in local time. A naive one counts as UTC."""
     aware = when if when.tzinfo is not None else when.replace(tzinfo=UTC)

@@ -1,0 +1,106 @@
+"""What a report says first: the worst result, its worst findings, and what is folded under what."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshdiag.model import Verdict
+from meshdiag.units import beside, human_range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meshdiag.model import Finding, Range, Report, Result
+
+BAD = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN)
+"""The verdicts that need a person, worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A result that is shown, and what is folded into it: ``waiting`` had to wait for it (it is their gate),
+    ``alike`` say the very same."""
+
+    result: Result
+    waiting: tuple[Result, ...] = ()
+    alike: tuple[Result, ...] = ()
+
+
+def groups(report: Report) -> list[Group]:
+    """The results that need a person, failures before unknown before warnings, each shown once."""
+    bad = sorted((one for one in report.results if one.verdict in BAD), key=lambda one: -one.verdict.severity)
+    shown = {one.id for one in bad if one.because is None}
+    waiting: dict[str, list[Result]] = {}
+    alike: dict[object, list[Result]] = {}
+    for one in bad:
+        if one.because in shown:
+            waiting.setdefault(str(one.because), []).append(one)
+        else:
+            alike.setdefault(_sameness(one), []).append(one)
+    return [Group(first, tuple(waiting.get(first.id, ())), tuple(others)) for first, *others in alike.values()]
+
+
+def _sameness(result: Result) -> object:
+    """Results with the same answer for the same reason are one: twenty that the deadline cut off, say."""
+    if result.findings or result.evidence:
+        return result.id
+    return result.verdict, result.summary, result.because
+
+
+def worst_result(report: Report) -> Result | None:
+    """The result that decides the report's verdict; the first of equals, and no dependant before its gate."""
+    return max(report.results, key=lambda one: (one.verdict.severity, one.because is None), default=None)
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings, worst first: by verdict, then by how far beyond the bound they are."""
+    return sorted(findings, key=lambda finding: (-finding.verdict.severity, -excess(finding)))
+
+
+def excess(finding: Finding) -> float:
+    """How far a value lies beyond the bound it was held against, in its unit; less than 0 is room left."""
+    fine = bound(finding)
+    value = finding.value
+    if fine is None or value is None or math.isnan(value):
+        return -math.inf
+    if math.isinf(value):
+        return math.inf if fine.alerts(value) else -math.inf
+    beyond = max(fine.low - value, value - fine.high)
+    return -beyond if fine.inside else beyond
+
+
+def bound(finding: Finding) -> Range | None:
+    """The range that a finding's value was held against."""
+    if finding.threshold is None or finding.value is None:
+        return None
+    return finding.threshold.crossed(finding.value)
+
+
+def value_text(finding: Finding) -> str:
+    """The value with its unit, or nothing."""
+    return "" if finding.value is None else beside(finding.value, bound(finding), finding.unit)
+
+
+def bound_text(finding: Finding) -> str:
+    """What would be fine, as a phrase, or nothing."""
+    fine = bound(finding)
+    return "" if fine is None else human_range(fine, finding.unit)
+
+
+def name_of(finding: Finding) -> str:
+    """What people call the subject: the node's name where it is known."""
+    return finding.labels.get("node") or finding.subject
+
+
+def one_sentence(report: Report) -> str:
+    """What is worst, for a headline."""
+    worst = worst_result(report)
+    if worst is None:
+        return "nothing was looked at"
+    if worst.verdict is Verdict.PASS:
+        return "everything that was looked at is fine"
+    if worst.verdict is Verdict.SKIP:
+        return "nothing was looked at: every check was skipped"
+    return worst.summary or worst.title

@@ -1,0 +1,167 @@
+"""A report on a terminal: the verdict first, then what needs a person, then what does not.
+
+Read at three in the morning at 80 columns: one headline, likely causes, failures before unknown before
+warnings, each with its next step; what passed is a count. Words say everything that colours say.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from meshdiag.model import Verdict
+from meshdiag.render.blocks import Blocks
+from meshdiag.render.datatable import print_table
+from meshdiag.render.look import DIM, STRONG, STYLES
+from meshdiag.render.page import Page
+from meshdiag.render.ranking import groups, one_sentence
+from meshdiag.units import clock, human
+
+if TYPE_CHECKING:
+    from meshdiag.model import Cause, Report
+
+USUAL_WIDTH = 80
+WIDEST_PROSE = 110
+"""Lines longer than this are hard to read; tables may be wider."""
+ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
+
+
+def make_console(stream: TextIO, *, width: int | None = None) -> Console:
+    """A console that respects NO_COLOR, FORCE_COLOR and COLUMNS and never interprets what it prints.
+
+    The width is 80 where nobody knows it: a pipe, a file.
+    """
+    return Console(
+        file=stream,
+        width=width or _width_of(stream),
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+def bounded(stream: TextIO) -> bool:
+    """Whether lines on this stream have an end: on a terminal, or where COLUMNS says so. A pipe has none."""
+    return stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+
+
+def render(
+    report: Report,
+    console: Console,
+    *,
+    verbose: int = 0,
+    quiet: bool = False,
+    explain: bool = False,
+    utc: bool = False,
+    whole_tables: bool = False,
+) -> None:
+    """Print the report. ``verbose``: 1 lists what passed and was skipped, 2 every finding. ``quiet``: the
+    headline alone. ``explain``: the commands that show each answer again. ``whole_tables``: no column is folded
+    or left out, however wide the table (for pipes)."""
+    page = Page(console, min(console.width, WIDEST_PROSE))
+    if report.results or report.data is None:
+        _headline(page, report, utc=utc)
+    if not quiet:
+        _body(page, report, Blocks(page, report.started, verbose=verbose, explain=explain), utc, whole_tables)
+    page.print()
+
+
+def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: bool) -> None:
+    _causes(page, report.causes)
+    if report.data is not None:
+        page.gap()
+        print_table(page, report.data, width=None if whole_tables else page.console.width, utc=utc)
+    shown = groups(report)
+    fine = [one for one in report.results if one.verdict is Verdict.PASS]
+    blocks.align([*(one.result for one in shown), *(fine if blocks.verbose else ())])
+    for group in shown:
+        blocks.group(group)
+    _the_rest(page, report, blocks)
+    _notes(page, report.notes)
+
+
+def _headline(page: Page, report: Report, *, utc: bool) -> None:
+    look = page.look
+    badge = look.badge(report.verdict)
+    page.prose(look.text(one_sentence(report), STRONG), lead=badge.append(" "))
+    indent = badge.cell_len
+    counts = Text()
+    for verdict in ORDER:
+        if count := report.counts[verdict]:
+            counts.append(", " if counts else "", DIM)
+            counts.append(f"{count:,} {verdict}", STYLES[verdict])
+    place = look.text(report.context, DIM)
+    for part in (human(report.duration_s, "s"), clock(report.started, utc=utc)):
+        place.append(look.dot + part)
+    if not counts:
+        page.prose(place, indent)
+    elif indent + counts.cell_len + 2 + place.cell_len <= page.width:
+        page.spread(counts, place, indent)
+    else:
+        page.prose(counts, indent)
+        page.prose(place, indent)
+
+
+def _causes(page: Page, causes: tuple[Cause, ...]) -> None:
+    if not causes:
+        return
+    look = page.look
+    page.gap()
+    page.add(Text("Likely cause" if len(causes) == 1 else "Likely causes", STRONG))
+    for cause in causes:
+        page.prose(look.text(cause.statement), 2)
+        if cause.because:
+            because = Text("because of ", DIM)
+            because.append(", ".join(look.plain(one) for one in cause.because), DIM)
+            page.prose(because, 4)
+        if cause.next:
+            page.prose(look.text(cause.next), 4, Text(look.arrow + " "))
+
+
+def _the_rest(page: Page, report: Report, blocks: Blocks) -> None:
+    """What needs nobody: a count, or one line each with -v."""
+    fine = [one for one in report.results if one.verdict is Verdict.PASS]
+    skipped = [one for one in report.results if one.verdict is Verdict.SKIP]
+    if not fine and not skipped:
+        return
+    page.gap()
+    if blocks.verbose:
+        for one in fine:
+            blocks.passed(one)
+        blocks.skipped(skipped)
+        return
+    line = Text()
+    for results, verdict, words in ((fine, Verdict.PASS, "pass"), (skipped, Verdict.SKIP, "skipped")):
+        if results:
+            line.append("  " if line else "")
+            line.append(f"{page.look.symbol(verdict)} {len(results):,} {words}", STYLES[verdict])
+    page.spread(line, Text(_offers(report, blocks.explain), DIM))
+
+
+def _offers(report: Report, explained: bool) -> str:
+    """Which flags would say more."""
+    more = "-v lists them"
+    if not explained and any(one.evidence for one in report.results):
+        more += ", --explain shows the commands"
+    return more
+
+
+def _notes(page: Page, notes: tuple[str, ...]) -> None:
+    if notes:
+        page.gap()
+    for note in notes:
+        page.prose(page.look.text(note), lead=Text("Note: ", STYLES[Verdict.WARN]))
+
+
+def _width_of(stream: TextIO) -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except (OSError, ValueError, AttributeError):
+        return USUAL_WIDTH
