@@ -53,7 +53,14 @@ async def read_nodes(inputs: Inputs, metric: Metric, query: str | None = None) -
     """Ask for a metric's value on every node; ``query`` must yield one sample an instance."""
     asked = query or metric.per_instance(inputs.context.job)
     roster, vector = await asyncio.gather(inputs.roster(), inputs.metrics.instant(asked, inputs.at))
-    evidence = inputs.metrics.evidence(asked, inputs.at)
+    return await readings_of(inputs, metric, vector, roster, query)
+
+
+async def readings_of(
+    inputs: Inputs, metric: Metric, vector: Vector, roster: Roster, query: str | None = None
+) -> Readings:
+    """The readings in an answer that is there already; asks only why it is empty."""
+    evidence = inputs.metrics.evidence(query or metric.per_instance(inputs.context.job), inputs.at)
     values = by_instance(vector, roster)
     if values or not roster.up:
         return Readings(values, roster, missing_nodes(values, roster, metric), evidence)
@@ -194,10 +201,10 @@ def _value(finding: Finding) -> str:
 
 def _span(findings: Sequence[Finding]) -> str:
     """``0.8 s to 2.1 s on 20 nodes``: what the passing values lie between."""
-    values = [finding.value for finding in findings if finding.value is not None]
+    unit = next((finding.unit for finding in findings if finding.value is not None), None)
+    values = [finding.value for finding in findings if finding.value is not None and finding.unit == unit]
     if not values:
         return ""
-    unit = next((finding.unit for finding in findings if finding.unit), None)
     low, high = human(min(values), unit), human(max(values), unit)
     span = low if low == high else f"{low} to {high}"
     return f"{span} on {len(values)} node{'s' if len(values) != 1 else ''}"

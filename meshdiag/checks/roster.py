@@ -77,6 +77,14 @@ class Roster:
         node = self.nodes.get(instance)
         return node.shown if node else instance
 
+    def find(self, text: str) -> Node | None:
+        """The node that a label value of some other series means: by instance, name or peer address."""
+        return self.nodes.get(text) or self._by_other_names.get(text)
+
+    @cached_property
+    def _by_other_names(self) -> dict[str, Node]:
+        return {text: node for node in self.nodes.values() for text in (node.peer, node.name) if text}
+
     @cached_property
     def _labels(self) -> dict[str, Mapping[str, str]]:
         return {

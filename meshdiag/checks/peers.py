@@ -1,0 +1,261 @@
+"""Peers: how many, how much they say to each other, how long their connections last, how far they are."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from math import isnan
+from statistics import median
+from typing import TYPE_CHECKING
+
+from meshdiag.catalog import BANDWIDTH, CONNECTION_DURATION, MESSAGES, PEER_COUNT, WINDOW, Unit
+from meshdiag.checks import Outcome, check
+from meshdiag.checks.fleet import judge_idle
+from meshdiag.checks.per_node import (
+    DOWN,
+    EXCERPT_LINES,
+    judge_readings,
+    judged_outcome,
+    read_nodes,
+    readings_of,
+    sum_up,
+    to_outcome,
+)
+from meshdiag.model import Evidence, Finding, Threshold, Verdict, at_least, at_most
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meshdiag.checks.inputs import Inputs
+    from meshdiag.checks.per_node import Readings
+    from meshdiag.checks.roster import Node, Roster
+    from meshdiag.sources.tcp import Connect
+
+AGO = "1h"
+"""What the message rate is held against."""
+YOUNG_S = 60.0
+FAR_BELOW = 0.1
+"""A connection is young below this share of the fleet's median, and below ``YOUNG_S``."""
+
+
+@check(
+    "peers.count",
+    title="Every node has peers enough",
+    needs=["metrics"],
+    runbook="low-peer-count",
+    hint="see whether it reaches the bootstrap node and its peers' ports (meshdiag consensus --slow tries them)",
+    threshold=PEER_COUNT.threshold,
+)
+async def count(inputs: Inputs) -> Outcome:
+    """Peers connected to each node."""
+    return await judged_outcome(inputs, PEER_COUNT, good="the node has peers enough", bad="the node has too few peers")
+
+
+@check(
+    "peers.messages",
+    title="Messages flow as they did an hour ago",
+    needs=["metrics"],
+    runbook="network-latency",
+    hint="see when the rate fell (meshdiag query --range 2h) and what changed then: peers lost, rounds stalled",
+    threshold=Threshold(warn=at_least(0.5), fail=at_least(0.1)),
+)
+async def messages(inputs: Inputs) -> Outcome:
+    """The message rate of each node over its own an hour ago; without history only whether there are any."""
+    job = inputs.context.job
+    before_query = f"max by (instance) ({MESSAGES.selector(job)} offset {AGO})"
+    readings = await read_nodes(inputs, MESSAGES)
+    if not inputs.metrics.history:
+        return to_outcome(readings, judge_messages(readings, {}, inputs.threshold))
+    before = await inputs.metrics.instant(before_query, inputs.at)
+    findings = judge_messages(readings, before.by("instance"), inputs.threshold)
+    outcome = to_outcome(readings, findings)
+    return replace(outcome, evidence=(*outcome.evidence, inputs.metrics.evidence(before_query, inputs.at)))
+
+
+def judge_messages(readings: Readings, before: Mapping[str, float], threshold: Threshold) -> tuple[Finding, ...]:
+    """A finding for each node: its rate now over the rate ``before``, or the bare rate where there is no before."""
+    anyone = any(value > 0 for value in readings.values.values())
+    found = []
+    for instance, now in readings.values.items():
+        then = before.get(instance, 0.0)
+        node = readings.roster.nodes.get(instance)
+        about = (node.scraped if node else None, readings.roster.label(instance))
+        if isnan(now):
+            message = "the value is NaN, not a number: nothing was observed"
+            found.append(Finding(instance, Verdict.UNKNOWN, message, now, Unit.PER_SECOND, None, *about))
+        elif now <= 0:
+            verdict = Verdict.FAIL if anyone or then > 0 else Verdict.WARN
+            message = "the node exchanges no messages though it is up"
+            found.append(Finding(instance, verdict, message, now, Unit.PER_SECOND, None, *about))
+        elif not then > 0:
+            message = "messages flow; there is no rate of an hour ago to compare"
+            found.append(Finding(instance, Verdict.PASS, message, now, Unit.PER_SECOND, None, *about))
+        else:
+            verdict = threshold.judge(now / then)
+            message = "messages flow" if verdict is Verdict.PASS else "far fewer messages than an hour ago"
+            found.append(Finding(instance, verdict, message, now / then, Unit.RATIO, threshold, *about))
+    return (*found, *readings.missing)
+
+
+@check(
+    "peers.connection-duration",
+    title="Peer connections last",
+    needs=["metrics"],
+    runbook="network-latency",
+    hint="look for that peer in the node's log: a connection that is always young is being made over and over",
+)
+async def connection_duration(inputs: Inputs) -> Outcome:
+    """The shortest-lived connection of each node against the fleet's median: finds the link that flaps."""
+    shortest, usual = connection_queries(inputs.context.job)
+    roster, vector, middle = await asyncio.gather(
+        inputs.roster(), inputs.metrics.instant(shortest, inputs.at), inputs.metrics.instant(usual, inputs.at)
+    )
+    readings = await readings_of(inputs, CONNECTION_DURATION, vector, roster)
+    if readings.empty is None:
+        readings = replace(readings, evidence=inputs.metrics.evidence(shortest, inputs.at))
+    peers = {sample.labels.get("instance", ""): sample.labels.get("peer", "") for sample in vector.samples}
+    threshold = inputs.threshold
+    if threshold == Threshold() and middle.samples:
+        threshold = young_below(middle.samples[0].value)
+    return to_outcome(readings, judge_links(readings, peers, threshold))
+
+
+def connection_queries(job: str) -> tuple[str, str]:
+    """The shortest connection of each instance (its other labels kept), and the median of all connections; by
+    quantiles where the metric is a histogram."""
+    gauge = CONNECTION_DURATION.selector(job)
+    rate = f"rate({CONNECTION_DURATION.selector(job, '_bucket')}[{WINDOW}])"
+    shortest = f"bottomk by (instance) (1, {gauge}) or histogram_quantile(0.05, sum by (instance, le) ({rate}))"
+    return shortest, f"quantile(0.5, {gauge}) or histogram_quantile(0.5, sum by (le) ({rate}))"
+
+
+def young_below(usual: float) -> Threshold:
+    """The threshold for a connection in a fleet whose median is ``usual`` seconds."""
+    return Threshold(warn=at_least(min(YOUNG_S, FAR_BELOW * usual))) if usual > 0 else Threshold()
+
+
+def judge_links(readings: Readings, peers: Mapping[str, str], threshold: Threshold) -> tuple[Finding, ...]:
+    """A finding for each node about its youngest connection; names the peer at the other end where it is known."""
+    judged = judge_readings(
+        readings,
+        threshold,
+        Unit.SECONDS,
+        good="connections last",
+        bad="a connection is far younger than is usual here: the link may flap",
+    )
+    return tuple(
+        _with_peer(one, peers.get(one.subject, ""), readings.roster)
+        if one.verdict in (Verdict.WARN, Verdict.FAIL)
+        else one
+        for one in judged
+    )
+
+
+def _with_peer(finding: Finding, peer: str, roster: Roster) -> Finding:
+    if not peer:
+        return finding
+    other = roster.find(peer)
+    shown = other.shown if other else peer
+    message = f"the connection to {shown} is far younger than is usual here: the link may flap"
+    return replace(finding, message=message, labels={**finding.labels, "peer": shown})
+
+
+@check(
+    "peers.bandwidth",
+    title="Every node uses its links",
+    needs=["metrics"],
+    runbook="network-latency",
+    hint="look at the node's connections (ss -tnp): it has links, and nothing goes over them",
+)
+async def bandwidth(inputs: Inputs) -> Outcome:
+    """Bandwidth between peers; only standing still while the others do not is a fault by default."""
+    readings = await read_nodes(inputs, BANDWIDTH)
+    findings = judge_idle(
+        readings,
+        inputs.threshold,
+        Unit.BYTES_PER_SECOND,
+        good="data moves between peers",
+        idle="the node exchanges no data with its peers while others do",
+        bad="bandwidth is outside the range that is set",
+    )
+    return to_outcome(readings, findings)
+
+
+@check(
+    "peers.latency",
+    title="Every peer port answers quickly from here",
+    needs=["metrics", "connect"],
+    runbook="network-latency",
+    hint="try the same from the slow node's machine: from here only one end of each link is seen",
+    threshold=Threshold(warn=at_most(0.1), fail=at_most(0.5)),
+)
+async def latency(inputs: Inputs) -> Outcome:
+    """How long a plain TCP connect to each node's peer port takes from this machine."""
+    roster = await inputs.roster()
+    addresses = [node.peer for node in roster.up if node.peer]
+    connects = await inputs.connect.measure(addresses) if addresses else {}
+    findings = judge_connects(roster, connects, inputs.threshold)
+    skipped = bool(findings) and all(finding.verdict is Verdict.SKIP for finding in findings)
+    return Outcome(
+        findings,
+        sum_up(findings, roster),
+        connect_evidence(findings),
+        verdict=Verdict.SKIP if skipped and roster.up else None,
+    )
+
+
+def judge_connects(roster: Roster, connects: Mapping[str, Connect], threshold: Threshold) -> tuple[Finding, ...]:
+    """A finding for each node. Where no port at all can be reached, and none refuses, it is this machine that is
+    outside: UNKNOWN."""
+    heard = any(connect.times_s or connect.trouble == "refused" for connect in connects.values())
+    return tuple(
+        _judge_connect(node, connects.get(node.peer), threshold, roster, heard) for node in roster.nodes.values()
+    )
+
+
+def _judge_connect(node: Node, connect: Connect | None, threshold: Threshold, roster: Roster, heard: bool) -> Finding:
+    labels = roster.label(node.instance)
+    if not node.up or connect is None:
+        message = "not looked at: the peer address is not known" if node.up else DOWN
+        return Finding(node.instance, Verdict.SKIP, message, labels=labels)
+    labels = {**labels, "peer": node.peer}
+    if not connect.times_s:
+        verdict, message = _no_connect(connect.trouble or "error", heard)
+        return Finding(node.instance, verdict, message, None, None, threshold, None, labels)
+    took = median(connect.times_s)
+    verdict, message = threshold.judge(took), "the peer port answers"
+    if verdict is not Verdict.PASS:
+        message = "the peer port answers slowly"
+    elif connect.trouble:
+        verdict, message = Verdict.WARN, f"the peer port does not always answer: {connect.trouble}"
+    return Finding(node.instance, verdict, message, took, Unit.SECONDS, threshold, None, labels)
+
+
+_TROUBLES = {
+    "refused": "nothing listens on the peer port",
+    "timeout": "the peer port does not answer in time: the link is broken, or a firewall drops packets",
+    "unreachable": "there is no route to the peer port",
+}
+
+
+def _no_connect(trouble: str, heard: bool) -> tuple[Verdict, str]:
+    """The verdict when no connect came about. A name that cannot be looked up here says nothing of the node."""
+    message = _TROUBLES.get(trouble)
+    if message is None:
+        return Verdict.UNKNOWN, f"the peer address cannot be tried from here: {trouble}"
+    if not heard:
+        return Verdict.UNKNOWN, "no peer port at all can be reached from this machine"
+    return Verdict.FAIL, message
+
+
+def connect_evidence(findings: Sequence[Finding]) -> tuple[Evidence, ...]:
+    """The command that tries the worst few again."""
+    from shlex import quote
+
+    tried = sorted((one for one in findings if "peer" in one.labels), key=lambda one: -one.verdict.severity)
+    commands = []
+    for finding in tried[:EXCERPT_LINES]:
+        host, _, port = finding.labels["peer"].rpartition(":")
+        commands.append(f"nc -zvw 1 {quote(host.strip('[]'))} {quote(port)}")
+    excerpt = "\n".join(f"{one.subject} {one.value:.6f}" for one in tried[:EXCERPT_LINES] if one.value is not None)
+    return (Evidence("TCP connect", "; ".join(commands), excerpt),) if commands else ()
