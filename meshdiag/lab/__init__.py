@@ -1,0 +1,137 @@
+"""The lab: a simulated Agent Mesh on this machine, with faults to switch on.
+
+It is the embedded default, the demo and the test bed: nodes that serve metrics pages and peer ports, log files
+that go on, and, on request, a real Prometheus and Alertmanager with an hour of history.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshdiag.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from meshdiag.lab.faults import Expectation, Injected
+    from meshdiag.lab.guard import Guard
+    from meshdiag.lab.nodes import ServedNode
+    from meshdiag.lab.simulation import Mesh
+
+CONTEXT = "lab"
+JOB = "agent-mesh"
+SERVERS = ("prometheus", "alertmanager", "node-exporter")
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """What a lab should be. ``with_`` names real servers (of ``SERVERS``), ``faults`` those of ``lab faults``;
+    ``history_s`` is how much of the past Prometheus is given. Equal options (and seed) give an equal mesh."""
+
+    nodes: int = 7
+    faults: tuple[str, ...] = ()
+    with_: tuple[str, ...] = ()
+    history_s: float = 3_600.0
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab that runs.
+
+    ``environment`` are the variables that point meshdiag at it. ``faulty`` maps each fault to the names of the
+    nodes it hit. The server addresses are None where the server was not asked for.
+    """
+
+    options: LabOptions
+    directory: Path
+    config_file: Path
+    nodes: tuple[ServedNode, ...]
+    guard: Guard = field(repr=False)
+    mesh: Mesh = field(repr=False)
+    injected: tuple[Injected, ...] = ()
+    prometheus_url: str | None = None
+    alertmanager_url: str | None = None
+    node_exporter_url: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point meshdiag at this lab."""
+        return {"MESHDIAG_CONFIG": str(self.config_file), "MESHDIAG_CONTEXT": CONTEXT}
+
+    @property
+    def faulty(self) -> Mapping[str, tuple[str, ...]]:
+        """Each fault with the nodes it hit; all of them where it hits the whole mesh."""
+        return {one.fault.name: one.nodes for one in self.injected}
+
+    @property
+    def expects(self) -> tuple[Expectation, ...]:
+        """What meshdiag should say of this lab, all faults together."""
+        return tuple(expectation for one in self.injected for expectation in one.expects)
+
+    def node(self, name: str) -> ServedNode:
+        """The node of that name."""
+        return next(node for node in self.nodes if node.name == name)
+
+
+@asynccontextmanager
+async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
+    """Start a lab, hand it over when it is ready, and leave nothing of it behind.
+
+    Raises ``UsageError`` for options that make no lab (unknown fault or server, number of nodes, a server's
+    program that is not installed).
+    """
+    from contextlib import AsyncExitStack
+
+    from meshdiag.lab.guard import Guard
+    from meshdiag.lab.journals import Journals
+    from meshdiag.lab.nodes import NodeServers
+    from meshdiag.lab.servers import check_servers, start_servers
+
+    options = options or LabOptions()
+    check_servers(options.with_)
+    mesh, injected = simulate(options, time.time())
+    async with AsyncExitStack() as stack:
+        guard = Guard()
+        stack.push_async_callback(guard.close)
+        nodes = NodeServers(mesh)
+        stack.push_async_callback(nodes.close)
+        await nodes.start()
+        journals = Journals(mesh, guard.directory)
+        stack.push_async_callback(journals.close)
+        journals.start()
+        servers = await start_servers(options, mesh, nodes.nodes, guard)
+        config_file = guard.directory / "meshdiag.toml"
+        lab = Lab(
+            options,
+            guard.directory,
+            config_file,
+            nodes.nodes,
+            guard,
+            mesh,
+            tuple(injected),
+            servers.prometheus_url,
+            servers.alertmanager_url,
+            servers.node_exporter_url,
+        )
+        from meshdiag.lab.configuration import configuration_text
+
+        config_file.write_text(configuration_text(lab, journals.paths), encoding="utf-8")
+        yield lab
+
+
+def simulate(options: LabOptions, origin: float) -> tuple[Mesh, list[Injected]]:
+    """The mesh that options describe, with its faults, as of ``origin`` (seconds since the epoch)."""
+    from meshdiag.lab.faults import inject
+    from meshdiag.lab.journals import add_ordinary_streams
+    from meshdiag.lab.simulation import FEWEST_NODES, MOST_NODES, build_mesh
+
+    if not FEWEST_NODES <= options.nodes <= MOST_NODES:
+        raise UsageError(f"a lab has {FEWEST_NODES} to {MOST_NODES} nodes, not {options.nodes}")
+    mesh = build_mesh(options.nodes, options.seed, origin, options.history_s)
+    add_ordinary_streams(mesh)
+    return mesh, inject(mesh, options.faults)
