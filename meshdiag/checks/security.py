@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, UP, WINDOW
+from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, UP, WINDOW, Unit
 from meshdiag.checks import check
 from meshdiag.checks.per_node import MESH, judge_readings, judged_outcome, read_nodes, to_outcome
 from meshdiag.durations import format_duration
@@ -95,14 +95,15 @@ def name_expired(finding: Finding) -> Finding:
 async def attacks(inputs: Inputs) -> Outcome:
     """Attacks detected over the window (between two page reads when there is no history), by node."""
     queries = attack_queries(inputs)
-    grown = ATTACKS.increase(inputs.context.job, attack_window(inputs))
     readings, answers = await asyncio.gather(
-        read_nodes(inputs, ATTACKS, grown),
+        read_nodes(inputs, ATTACKS, f"sum by (instance) ({growth(inputs)})"),
         asyncio.gather(*(inputs.metrics.instant(query, inputs.at) for query in queries)),
     )
-    counted = count_attacks(answers)
+    history = inputs.metrics.history
+    counted = count_attacks(answers, whole=history)
     judged = with_counts(readings, counted)
-    findings = judge_readings(judged, inputs.threshold, "count", good="no attack detected", bad="attacks detected")
+    unit = Unit.COUNT if history else Unit.PER_SECOND
+    findings = judge_readings(judged, inputs.threshold, unit, good="no attack detected", bad="attacks detected")
     outcome = to_outcome(judged, tuple(name_types(finding, counted) for finding in findings))
     more = (inputs.metrics.evidence(query, inputs.at) for query in queries)
     return replace(outcome, evidence=(*outcome.evidence, *more))
@@ -120,9 +121,16 @@ def with_counts(readings: Readings, counted: Mapping[str, Mapping[str, float]]) 
     return replace(readings, values={**readings.values, **totals}, missing=missing)
 
 
-def attack_window(inputs: Inputs) -> str:
-    """Over which span attacks are counted."""
-    return format_duration(max(60, round(inputs.window.total_seconds()))) if inputs.metrics.history else WINDOW
+def growth(inputs: Inputs) -> str:
+    """By how much each series of the counter has grown: over the window; without history, where two page reads
+    lie a moment apart, by how much a second."""
+    selector = ATTACKS.selector(inputs.context.job)
+    return f"increase({selector}[{span(inputs)}])" if inputs.metrics.history else f"rate({selector}[{WINDOW}])"
+
+
+def span(inputs: Inputs) -> str:
+    """The window as PromQL writes it."""
+    return format_duration(max(60, round(inputs.window.total_seconds())))
 
 
 def attack_queries(inputs: Inputs) -> list[str]:
@@ -131,17 +139,18 @@ def attack_queries(inputs: Inputs) -> list[str]:
     A node that counts by type often has no series of a type before its first attack, and such a series is born
     with that attack in it: ``increase`` sees no growth in it.
     """
-    window, selector = attack_window(inputs), ATTACKS.selector(inputs.context.job)
     grouping = f"sum by (instance, {', '.join(TYPE_LABELS)})"
-    grown = f"{grouping} (increase({selector}[{window}]))"
+    grown = f"{grouping} ({growth(inputs)})"
     if not inputs.metrics.history:
         return [grown]
-    old_nodes = f"{UP.selector(inputs.context.job)} offset {window} == 1"
+    job, window = inputs.context.job, span(inputs)
+    selector, old_nodes = ATTACKS.selector(job), f"{UP.selector(job)} offset {window} == 1"
     return [grown, f"{grouping} (({selector} unless {selector} offset {window}) and on (instance) ({old_nodes}))"]
 
 
-def count_attacks(answers: Iterable[Vector]) -> dict[str, dict[str, float]]:
-    """Attacks by instance and type, whole numbers: ``increase`` extrapolates. The larger of the answers counts."""
+def count_attacks(answers: Iterable[Vector], *, whole: bool) -> dict[str, dict[str, float]]:
+    """Attacks by instance and type, ``whole`` numbers where they are counts: ``increase`` extrapolates. Where
+    both answers have a type, the larger counts."""
     counted: dict[str, dict[str, float]] = {}
     for vector in answers:
         for sample in vector.samples:
@@ -149,7 +158,8 @@ def count_attacks(answers: Iterable[Vector]) -> dict[str, dict[str, float]]:
                 continue
             types = counted.setdefault(sample.labels.get("instance", ""), {})
             type_ = next((sample.labels[label] for label in TYPE_LABELS if sample.labels.get(label)), "")
-            types[type_] = max(types.get(type_, 0.0), float(max(1, round(sample.value))))
+            number = float(max(1, round(sample.value))) if whole else sample.value
+            types[type_] = max(types.get(type_, 0.0), number)
     return counted
 
 

@@ -1,0 +1,103 @@
+"""Checks of security: failures that are a rate, certificates that run out, attacks that are counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from meshdiag.model import Verdict
+from tests.unit.memory_metrics import ask, mesh
+
+if TYPE_CHECKING:
+    from meshdiag.checks import Outcome
+
+ONE, TWO, THREE = ALL = ("trainer-1:9091", "trainer-2:9091", "trainer-3:9091")
+
+
+def verdicts(outcome: Outcome) -> list[Verdict]:
+    """The verdicts in the order of nodes."""
+    return [finding.verdict for finding in sorted(outcome.findings, key=lambda finding: finding.subject)]
+
+
+async def test_security_auth_failures_are_a_rate():
+    """A failure now and then passes, one a second warns, many fail."""
+    memory = mesh()
+    for trainer, rate in zip(ALL, (0.001, 1, 8), strict=True):
+        memory.add("security_auth_failures_total", trainer, lambda age, rate=rate: int((10_800 - age) * rate))
+    outcome = await ask("security.auth-failures", memory)
+    assert verdicts(outcome) == [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+
+
+async def test_security_auth_failures_forgive_a_single_one_between_two_page_reads():
+    """One failure in two seconds is no storm; forty are."""
+    memory = mesh(direct=True)
+    for trainer, grown in zip(ALL, (0, 1, 40), strict=True):
+        memory.add("security_auth_failures_total", trainer, lambda age, grown=grown: 100 if age else 100 + grown)
+    assert verdicts(await ask("security.auth-failures", memory)) == [Verdict.PASS, Verdict.PASS, Verdict.FAIL]
+
+
+async def test_security_certificates_take_the_first_to_expire():
+    """Of a node's certificates the one that expires first decides; expired is said to be so."""
+    memory = mesh()
+    memory.add("security_cert_expiry_days", ONE, 300, cert="server")
+    memory.add("security_cert_expiry_days", ONE, 20, cert="peer")
+    memory.add("security_cert_expiry_days", TWO, -1)
+    memory.add("security_cert_expiry_days", THREE, 200)
+    outcome = await ask("security.certificates", memory)
+    assert verdicts(outcome) == [Verdict.WARN, Verdict.FAIL, Verdict.PASS]
+    assert "the certificate has expired" in outcome.summary
+
+
+async def test_security_attacks_name_node_and_type():
+    """A counter that grew within the window fails with its type; one that grew long ago passes."""
+    memory = mesh()
+    memory.add("security_attacks_detected_total", ONE, lambda age: 3 if age < 1200 else 0, type="sybil")
+    memory.add("security_attacks_detected_total", ONE, lambda age: 9 if age < 1200 else 0, type="replay")
+    memory.add("security_attacks_detected_total", TWO, lambda age: 5 if age < 9000 else 0, type="sybil")
+    memory.add("security_attacks_detected_total", THREE, 0)
+    outcome = await ask("security.attacks", memory)
+    assert verdicts(outcome) == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+    (found,) = (finding for finding in outcome.findings if finding.verdict is Verdict.FAIL)
+    assert found.message == "attacks detected: replay, sybil"
+    assert found.value == 12
+
+
+async def test_security_attacks_see_a_series_that_is_born_with_the_first_attack():
+    """A series that did not exist at the window's start counts what it holds, on a node that did exist."""
+    memory = mesh((ONE, TWO))
+    memory.add("security_attacks_detected_total", ONE, 2, since=600, type="eclipse")
+    memory.add("security_attacks_detected_total", TWO, 0, type="eclipse")
+    memory.node(THREE, since=900)
+    memory.add("security_attacks_detected_total", THREE, 7, since=900, type="eclipse")
+    outcome = await ask("security.attacks", memory)
+    assert verdicts(outcome) == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+    assert outcome.findings[0].value == 2
+
+
+async def test_security_attacks_without_history_are_the_growth_between_two_reads():
+    """From the nodes' own pages, what was counted long ago is no attack now; what grows is."""
+    memory = mesh((ONE, TWO), direct=True)
+    memory.add("security_attacks_detected_total", ONE, lambda age: 50 if age else 52, attack_type="poisoning")
+    memory.add("security_attacks_detected_total", TWO, 50)
+    outcome = await ask("security.attacks", memory)
+    assert verdicts(outcome) == [Verdict.FAIL, Verdict.PASS]
+    assert outcome.findings[0].message == "attacks detected: poisoning"
+    assert (outcome.findings[0].value, outcome.findings[0].unit) == (1.0, "1/s")
+
+
+async def test_security_encryption_overhead_is_judged_in_milliseconds():
+    """Twenty milliseconds are the warning's bound."""
+    memory = mesh()
+    for trainer, value in zip(ALL, (2, 40, 400), strict=True):
+        memory.add("security_encryption_overhead_ms", trainer, value)
+    assert verdicts(await ask("security.encryption-overhead", memory)) == [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+
+
+@pytest.mark.parametrize("id_", ["auth-failures", "certificates", "attacks", "encryption-overhead"])
+@pytest.mark.parametrize("direct", [False, True])
+async def test_a_metric_that_nobody_exposes_is_unknown(id_, direct):
+    """No data is no answer: unknown with the reason, never a pass."""
+    outcome = await ask(f"security.{id_}", mesh(direct=direct))
+    assert verdicts(outcome) == [Verdict.UNKNOWN]
+    assert "never seen" in outcome.summary
