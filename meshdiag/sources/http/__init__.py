@@ -26,7 +26,7 @@ if "httpx" not in sys.modules:
 from meshdiag.sources.http.client import HttpClient, Params, Reply
 from meshdiag.sources.http.credentials import auth_headers
 from meshdiag.sources.http.curl import curl
-from meshdiag.sources.http.fingerprint import Software, recognise
+from meshdiag.sources.http.fingerprint import Software, recognise, recognise_server
 from meshdiag.sources.http.tls import ssl_context
 from meshdiag.sources.http.trouble import excerpt
 
@@ -39,5 +39,6 @@ __all__ = [
     "curl",
     "excerpt",
     "recognise",
+    "recognise_server",
     "ssl_context",
 ]

@@ -82,7 +82,7 @@ class Reply:
 
             kind = self.content_type or "no content type"
             found = recognise(self)
-            what = found.phrase if found.name or "page" in found.phrase else f"it begins {excerpt(self.content, 60)!r}"
+            what = found.phrase if found.name else f"it begins {excerpt(self.content, 60)!r}"
             raise self.where.error(
                 Trouble.MALFORMED,
                 f"its answer is not JSON ({kind}; {what})" if self.content else "its answer is empty instead of JSON",
