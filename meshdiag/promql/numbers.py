@@ -1,0 +1,99 @@
+"""Arithmetic as Prometheus does it: Go's rules for division, modulo and power, sums that do not drift, NaN."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAN = math.nan
+INF = math.inf
+
+
+def total(values: Sequence[float]) -> float:
+    """The sum, without the rounding that adds up over long columns."""
+    if len(values) == 1:
+        return values[0]
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # beyond the largest number on the way, or Inf and -Inf together
+        return sum(values)
+
+
+def average(values: Sequence[float]) -> float:
+    """The arithmetic mean; a sum that would overflow is avoided."""
+    try:
+        return math.fsum(values) / len(values)
+    except (OverflowError, ValueError):
+        if any(math.isinf(value) for value in values):
+            return sum(values) / len(values)
+        return math.fsum(value / len(values) for value in values)
+
+
+def smallest(values: Sequence[float]) -> float:
+    """The minimum of what is a number; NaN where nothing is."""
+    return min((value for value in values if value == value), default=NAN)
+
+
+def biggest(values: Sequence[float]) -> float:
+    """The maximum of what is a number; NaN where nothing is."""
+    if len(values) == 1:
+        return values[0]
+    return max((value for value in values if value == value), default=NAN)
+
+
+def variance(values: Sequence[float]) -> float:
+    """The population variance, by Welford's method."""
+    mean = squares = 0.0
+    for count, value in enumerate(values, 1):
+        delta = value - mean
+        mean += delta / count
+        squares += delta * (value - mean)
+    return NAN if any(math.isinf(value) for value in values) else squares / len(values)
+
+
+def quantile(q: float, values: Sequence[float]) -> float:
+    """The quantile, interpolated between neighbours; NaN counts as smallest."""
+    if not values or math.isnan(q):
+        return NAN
+    if q < 0:
+        return -INF
+    if q > 1:
+        return INF
+    ordered = sorted(values, key=lambda value: (value == value, 0.0 if value != value else value))
+    rank = q * (len(ordered) - 1)
+    lower = int(max(0.0, math.floor(rank)))
+    upper = min(len(ordered) - 1, lower + 1)
+    weight = rank - math.floor(rank)
+    return ordered[lower] * (1 - weight) + ordered[upper] * weight
+
+
+def divide(a: float, b: float) -> float:
+    """Division; by zero it is infinite, or NaN for 0/0."""
+    if b:
+        return a / b
+    if a != a or b != b or a == 0:
+        return NAN
+    return math.copysign(INF, a) * math.copysign(1.0, b)
+
+
+def modulo(a: float, b: float) -> float:
+    """The remainder with the sign of the dividend."""
+    if b == 0 or math.isinf(a):
+        return NAN
+    return math.fmod(a, b)
+
+
+def power(a: float, b: float) -> float:
+    """a to the power of b, infinite or NaN where Python raises."""
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        odd = b == int(b) and int(b) % 2 == 1
+        return -INF if a < 0 and odd else INF
+    except ValueError:
+        if a == 0:  # zero to a negative power
+            return math.copysign(INF, a) if b == int(b) and int(b) % 2 == 1 else INF
+        return NAN

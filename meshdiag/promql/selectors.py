@@ -1,0 +1,68 @@
+"""What a query needs of a store: metric names, matchers, whether it looks back.
+
+The scraper reads only the families named here; checks use it to find rules over metrics that nobody exposes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshdiag.promql.expressions import RangeSelector, Selector, Subquery, walk
+from meshdiag.promql.parsing import parse
+
+if TYPE_CHECKING:
+    from meshdiag.promql.expressions import Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a query asks of its store. ``names``: the metric names, complete unless ``any_name`` (a selector
+    without a fixed name). ``window``: whether it needs more than one sample a series. ``past``: the first part
+    of it that asks about another moment (``offset 1h``), in words, or None."""
+
+    names: frozenset[str]
+    any_name: bool
+    window: bool
+    past: str | None
+
+
+def selectors(query: str) -> tuple[Selector, ...]:
+    """Every selector of a query, left to right: ``name`` (None where a matcher picks names) and ``matchers``.
+    Raises ``QueryError`` when the query does not parse."""
+    return tuple(part for part in walk(parse(query)) if isinstance(part, Selector))
+
+
+def metric_names(query: str) -> set[str]:
+    """The metric names that a query reads, as written: a histogram's parts stand as ``x_bucket``, ``x_sum``,
+    ``x_count``. Selectors that pick names by a regular expression add none. Raises ``QueryError`` when the
+    query does not parse."""
+    return {selector.name for selector in selectors(query) if selector.name is not None}
+
+
+def name_matchers(selector: Selector) -> tuple[Matcher, ...]:
+    """The matchers of a selector that look at the metric's name."""
+    return tuple(matcher for matcher in selector.matchers if matcher.name == "__name__")
+
+
+def needs(query: str) -> Needs:
+    """What a store must hold for a query to be answered. Raises ``QueryError`` when it does not parse."""
+    expression = parse(query)
+    found = [part for part in walk(expression) if isinstance(part, Selector)]
+    return Needs(
+        names=frozenset(selector.name for selector in found if selector.name is not None),
+        any_name=any(selector.name is None for selector in found),
+        window=any(isinstance(part, RangeSelector) for part in walk(expression)),
+        past=next(filter(None, (_past(part) for part in walk(expression))), None),
+    )
+
+
+def _past(part: object) -> str | None:
+    if isinstance(part, (Selector, Subquery)):
+        if part.offset_ms:
+            return f"offset {part.offset_ms / 1000:g}s"
+        if isinstance(part.at, int):
+            return f"@ {part.at / 1000:.3f}"
+    if isinstance(part, Subquery):
+        return f"a subquery over {part.range_ms / 1000:g}s"
+    return None

@@ -1,0 +1,127 @@
+"""Samples held in memory: columns of times and values by series, found by metric name and matchers."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from meshdiag.metrics import NAME_LABEL
+from meshdiag.promql.expressions import MatchKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, MutableSequence, Sequence
+
+    from meshdiag.promql.expressions import Matcher, Selector
+
+STALE_NAN: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+"""The value that marks a series as ended (Prometheus's staleness marker)."""
+
+
+def is_stale(value: float) -> bool:
+    """Whether a value is the staleness marker, and not a NaN that somebody measured."""
+    return value != value and struct.pack("<d", value) == _STALE_BYTES
+
+
+_STALE_BYTES = struct.pack("<Q", 0x7FF0000000000002)
+
+
+class StoredSeries:
+    """One series: its labels (the name among them, never to be changed), times in milliseconds since the epoch,
+    rising, and values."""
+
+    __slots__ = ("_bare", "labels", "times", "values")
+
+    def __init__(
+        self,
+        labels: dict[str, str],
+        times: MutableSequence[int] | None = None,
+        values: MutableSequence[float] | None = None,
+    ) -> None:
+        self.labels = labels
+        self.times: MutableSequence[int] = [] if times is None else times
+        self.values: MutableSequence[float] = [] if values is None else values
+        self._bare: dict[str, str] | None = None
+
+    @property
+    def bare(self) -> dict[str, str]:
+        """The labels without the name, made once; never to be changed."""
+        if self._bare is None:
+            bare = dict(self.labels)
+            bare.pop(NAME_LABEL, None)
+            self._bare = bare
+        return self._bare
+
+    def append(self, time: int, value: float) -> None:
+        """Add a sample. One that is not newer than the last is put in its place, or replaces its equal."""
+        times = self.times
+        if not times or time > times[-1]:
+            times.append(time)
+            self.values.append(value)
+            return
+        place = bisect_right(times, time)
+        if times[place - 1] == time and place:
+            self.values[place - 1] = value
+        else:
+            times.insert(place, time)
+            self.values.insert(place, value)
+
+
+class Store:
+    """Series by metric name. Series without a name stand under the empty one."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[StoredSeries]] = {}
+        self._by_labels: dict[frozenset[tuple[str, str]], StoredSeries] = {}
+
+    def series(self, labels: Mapping[str, str]) -> StoredSeries:
+        """The series with exactly these labels, made when it is new. Empty label values count as absent."""
+        key = frozenset(pair for pair in labels.items() if pair[1])
+        found = self._by_labels.get(key)
+        if found is None:
+            found = self._by_labels[key] = self.put(StoredSeries(dict(key)))
+        return found
+
+    def put(self, series: StoredSeries) -> StoredSeries:
+        """Add a series that the caller knows to be new; ``series()`` does not find it again."""
+        self._by_name.setdefault(series.labels.get(NAME_LABEL, ""), []).append(series)
+        return series
+
+    def add(self, labels: Mapping[str, str], time: int, value: float) -> None:
+        """Add one sample; ``time`` is in milliseconds."""
+        self.series(labels).append(time, value)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The metric names held."""
+        return self._by_name.keys()
+
+    def named(self, name: str) -> Sequence[StoredSeries]:
+        """Every series of a metric."""
+        return self._by_name.get(name, ())
+
+    def select(self, selector: Selector) -> list[StoredSeries]:
+        """The series that a selector picks, whenever their samples are."""
+        matchers = selector.matchers
+        candidates: Iterable[StoredSeries]
+        if selector.name is not None:
+            candidates = self._by_name.get(selector.name, ())
+        else:
+            on_name = [matcher for matcher in matchers if matcher.name == NAME_LABEL]
+            candidates = self._of_names(on_name)
+            matchers = tuple(matcher for matcher in matchers if matcher.name != NAME_LABEL)
+        for matcher in matchers:
+            candidates = _matching(candidates, matcher)
+        return list(candidates)
+
+    def _of_names(self, matchers: Sequence[Matcher]) -> Iterable[StoredSeries]:
+        for name, series in self._by_name.items():
+            if all(matcher.matches({NAME_LABEL: name}) for matcher in matchers):
+                yield from series
+
+
+def _matching(candidates: Iterable[StoredSeries], matcher: Matcher) -> list[StoredSeries]:
+    if matcher.kind is MatchKind.EQUAL and matcher.value:
+        name, value = matcher.name, matcher.value
+        return [series for series in candidates if series.labels.get(name) == value]
+    return [series for series in candidates if matcher.matches(series.labels)]

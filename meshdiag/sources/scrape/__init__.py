@@ -1,0 +1,13 @@
+"""Metrics straight from the nodes' own pages, evaluated here: what is left when the monitoring is down.
+
+source.py      the metrics protocol: gathers queries, takes looks, evaluates
+pages.py       the nodes' pages, fetched side by side
+observed.py    the store filled from them, labelled as Prometheus would
+absence.py     why an answer is empty
+exposition.py  text format and OpenMetrics, only the families that are wanted
+transport.py, wire.py  the fast HTTP path
+"""
+
+from meshdiag.sources.scrape.source import Scrape
+
+__all__ = ["Scrape"]

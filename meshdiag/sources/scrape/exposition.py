@@ -1,0 +1,237 @@
+"""Reads metrics pages: Prometheus text format 0.0.4 and OpenMetrics 1.0, only the families that are wanted.
+
+Pages of one mesh repeat each other: what stands before the value of a line (name and labels) is parsed once and
+remembered by its bytes, across pages. A broken line is named and left out; it does not spoil the page.
+Sources: Prometheus exposition formats; OpenMetrics specification 1.0.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_LINE = 65_536
+"""Longest line read, in bytes."""
+MAX_SAMPLES = 500_000
+"""Most samples kept of one page."""
+MAX_PROBLEMS = 10
+"""Most problems named of one page; the rest is counted."""
+MAX_REMEMBERED = 400_000
+"""Most different line beginnings read, over all pages."""
+
+OPENMETRICS = "application/openmetrics-text"
+ACCEPT = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+"""The Accept header for a page."""
+
+Sample = tuple[str, dict[str, str], float, float | None]
+"""Name, labels (``__name__`` among them; shared, never to be changed), value, timestamp in seconds or None."""
+
+_NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_QUOTED = rb'"(?:[^"\\\n]|\\.)*"'
+_HEAD = re.compile(rb"[ \t]*(?P<name>" + _NAME + rb')?(?:[ \t]*(?P<labels>\{(?:[^"{}\n]|' + _QUOTED + rb")*\}))?")
+_TAIL = re.compile(rb"[ \t]*(?P<value>[^\s#]+)(?:[ \t]+(?P<time>-?[0-9.eE+]+))?[ \t]*(?P<exemplar># *\{.*)?\r?$")
+_LABEL = re.compile(
+    rb"[ \t]*(?:(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*|(?P<quoted>" + _QUOTED + rb")[ \t]*(?P<equals>=?)[ \t]*)"
+    rb"(?P<value>" + _QUOTED + rb")?[ \t]*(?P<comma>,|$)"
+)
+_FIRST_WORD = re.compile(rb"(?:\A|\n)[ \t]*(" + _NAME + rb")")
+_ESCAPE = re.compile(r'\\([\\"n])')
+_UNQUOTED = {"\\": "\\", '"': '"', "n": "\n"}
+
+
+@dataclass(slots=True)
+class Page:
+    """What a page held: the wanted samples, and what was wrong with it, each with its line number."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    broken: int = 0
+    """How many lines were left out."""
+
+    def note(self, problem: str) -> None:
+        """Count a broken line, and keep the first few."""
+        self.broken += 1
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem)
+
+
+_LEGACY = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+Head = tuple[str, dict[str, str]]
+
+
+class Reader:
+    """Reads pages and remembers their line beginnings. ``wanted``: names of the samples to keep (as they stand
+    on the line, so with ``_bucket`` and its kin), None for all. ``heads``: the memory of line beginnings, to be
+    shared between readers; labels of equal beginnings are then the same object."""
+
+    def __init__(self, wanted: frozenset[str] | None = None, heads: dict[bytes, Head] | None = None) -> None:
+        self.wanted = wanted
+        self._heads: dict[bytes, Head] = {} if heads is None else heads
+        self._find = None if wanted is None else _finder(wanted)
+
+    def read(self, page: bytes, *, openmetrics: bool = False) -> Page:
+        """The samples of a page. ``openmetrics`` says what the Content-Type said: it decides whether timestamps
+        are seconds or milliseconds, and the page must end with ``# EOF`` then."""
+        result = Page()
+        if self._find is not None:
+            self._lines(self._find.findall(b"\n" + page), page, openmetrics, result)
+        else:
+            split = (line.rpartition(b" ") for line in page.split(b"\n"))
+            self._lines(
+                ((head, b" " + value) if value else (b"", head) for head, _, value in split), page, openmetrics, result
+            )
+        if openmetrics and not page.rstrip().endswith(b"# EOF"):
+            result.problems.append("the page does not end with # EOF, so it may have been cut short")
+        return result
+
+    def _lines(self, lines: Iterable[tuple[bytes, bytes]], page: bytes, openmetrics: bool, result: Page) -> None:
+        """Take lines, each split into what stands before the value and the rest."""
+        samples, heads = result.samples, self._heads
+        seen: set[bytes] = set()
+        for head, rest in lines:
+            try:
+                name, labels = heads[head]
+                value = float(rest)
+                if b"_" in rest or head in seen:
+                    raise ValueError
+            except (KeyError, ValueError):
+                self._slowly(head, rest, page, openmetrics, result, seen)
+                if len(samples) > MAX_SAMPLES:
+                    result.note(f"more than {MAX_SAMPLES} samples; the rest is not read")
+                    return
+                continue
+            seen.add(head)
+            samples.append((name, labels, value, None))
+
+    def _slowly(self, start: bytes, rest: bytes, whole: bytes, openmetrics: bool, page: Page, seen: set[bytes]) -> None:
+        """A line that is not known yet, has a timestamp, or is broken."""
+        line = start + rest
+        if not line.strip() or line.lstrip().startswith(b"#"):
+            return
+        try:
+            head, name, labels, value, time = self._parse(line, openmetrics)
+        except ValueError as error:
+            page.note(f"line {_line_number(whole, line)}: {error}: {_clip(line)}")
+            return
+        if labels is None:
+            return
+        known = self._heads.get(head)
+        if known is None:
+            if len(self._heads) >= MAX_REMEMBERED:
+                page.note(f"more than {MAX_REMEMBERED} different series; the rest is not read")
+                return
+            known = self._heads[head] = (name, labels)
+        if head in seen and time is None:
+            page.note(f"line {_line_number(whole, line)}: {_clip(head)} stands twice; the first is kept")
+            return
+        seen.add(head)
+        page.samples.append((known[0], known[1], value, time))
+
+    def _parse(self, line: bytes, openmetrics: bool) -> tuple[bytes, str, dict[str, str] | None, float, float | None]:
+        """Head, name, labels (None when the name is not wanted), value and time of a line, or ``ValueError``."""
+        if len(line) > MAX_LINE:
+            raise ValueError(f"longer than {MAX_LINE} bytes")
+        found = _HEAD.match(line)
+        if found is None or not found.end():
+            raise ValueError("no metric name")
+        tail = _TAIL.match(line, found.end())
+        if tail is None or (found["labels"] is None and line[found.end() : found.end() + 1] not in b" \t"):
+            raise ValueError("not a sample (name, labels, value)")
+        name = (found["name"] or b"").decode("ascii")
+        if name and self.wanted is not None and name not in self.wanted:
+            return found[0], name, None, 0.0, None
+        labels = _labels(found["labels"], name)
+        name = labels["__name__"]
+        value = _number(tail["value"])
+        time = None
+        if tail["time"] is not None:
+            time = _number(tail["time"]) / (1.0 if openmetrics else 1000.0)
+        if tail["exemplar"] is not None and not openmetrics:
+            raise ValueError("an exemplar, which this format does not have")
+        wanted = self.wanted is None or name in self.wanted
+        return found[0], name, labels if wanted else None, value, time
+
+
+def _finder(wanted: frozenset[str]) -> re.Pattern[bytes] | None:
+    """An expression that finds the wanted lines of a page and splits each behind its labels; None when names
+    are wanted that must be quoted. Names are grouped by their first word, which makes it twice as fast."""
+    if not all(_LEGACY.fullmatch(name) for name in wanted):
+        return None
+    groups: dict[str, list[str]] = {}
+    for name in sorted(wanted, key=len, reverse=True):
+        word, under, rest = name.partition("_")
+        groups.setdefault(word, []).append(under + rest)
+    names = "|".join(f"{word}(?:{'|'.join(rest)})" for word, rest in groups.items())
+    return re.compile(rb"\n((?:" + (names or "(?!)").encode() + rb")(?:\{[^\n]*\})?)([ \t{][^\n]*)")
+
+
+def _line_number(page: bytes, line: bytes) -> int:
+    """Where a line stands in a page; looked up only for lines that are broken."""
+    place = (b"\n" + page).find(b"\n" + line)
+    return page.count(b"\n", 0, max(place, 0)) + 1
+
+
+def _number(text: bytes) -> float:
+    if b"_" in text:
+        raise ValueError(f"{text.decode('utf-8', 'replace')!r} is not a number")
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{_clip(text)} is not a number") from None
+
+
+def _labels(block: bytes | None, name: str) -> dict[str, str]:
+    """The labels of ``{…}``, the name among them; labels with an empty value count as absent."""
+    labels: dict[str, str] = {"__name__": name} if name else {}
+    place, inner = 0, block[1:-1] if block else b""
+    while place < len(inner):
+        found = _LABEL.match(inner, place)
+        if found is None:
+            if not inner[place:].strip():
+                break
+            raise ValueError("broken labels")
+        if found["name"] is None and not found["equals"]:  # the metric's own name, quoted
+            if found["value"] is not None or name or "__name__" in labels:
+                raise ValueError("broken labels")
+            labels["__name__"] = _text(found["quoted"])
+        else:
+            if found["value"] is None:
+                raise ValueError("a label without a value")
+            key = found["name"].decode() if found["name"] else _text(found["quoted"])
+            if key in labels:
+                raise ValueError(f"the label {key!r} stands twice")
+            labels[key] = _text(found["value"])
+        place = found.end()
+    if not labels.get("__name__"):
+        raise ValueError("no metric name")
+    return {key: value for key, value in labels.items() if value}
+
+
+def _text(quoted: bytes) -> str:
+    """A quoted string without its quotes and escapes. Bytes that are not UTF-8 are an error."""
+    text = quoted[1:-1].decode("utf-8")
+    return _ESCAPE.sub(lambda found: _UNQUOTED[found[1]], text) if "\\" in text else text
+
+
+def _clip(line: bytes) -> str:
+    """The beginning of a line, safe to show."""
+    text = line[:80].decode("utf-8", "replace")
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return shown + ("…" if len(line) > 80 else "")
+
+
+def sample_names(page: bytes) -> set[str]:
+    """The names of all samples of a page, whether or not their lines can be read."""
+    names = {found.decode("ascii") for found in set(_FIRST_WORD.findall(page))}
+    if b'\n{"' in page or page.startswith(b'{"'):
+        names |= {name for name, _, _, _ in Reader().read(page).samples}
+    return names
+
+
+def is_openmetrics(headers: Mapping[str, str]) -> bool:
+    """Whether a page's Content-Type says OpenMetrics."""
+    return headers.get("content-type", "").startswith(OPENMETRICS)

@@ -1,0 +1,187 @@
+"""What was observed: the store filled from the pages of one look after the other, as Prometheus would label it.
+
+Only the families that were asked for are read; the pages are kept, so that another family can be read later
+without fetching again. Each series carries ``job``, ``instance`` and, where known, node and role; labels of the
+page that clash get the prefix ``exported_``. ``up`` and ``scrape_duration_seconds`` are made here, and
+``node_time_seconds`` from the Date header where a page has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from meshdiag.promql.store import STALE_NAN, Store, StoredSeries
+from meshdiag.sources.scrape.exposition import Reader, sample_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshdiag.context import NodeAddress
+    from meshdiag.sources.scrape.exposition import Head
+    from meshdiag.sources.scrape.pages import NodePage
+
+CLOCK = "node_time_seconds"
+SYNTHETIC = frozenset({"up", "scrape_duration_seconds"})
+DATE_HALF_S = 0.5
+"""The Date header has whole seconds, cut off: on the average the clock stood half a second later."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """What belongs to one node: the labels of its target, its series by the identity of the page's labels."""
+
+    labels: dict[str, str]
+    series: dict[int, StoredSeries] = field(default_factory=dict)
+    timed: set[int] = field(default_factory=set)
+    """Series whose page gives timestamps: they are not marked stale."""
+    own: dict[str, StoredSeries] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Look:
+    """The pages of all nodes, fetched once. ``began``: epoch seconds. ``loaded``: names read from them."""
+
+    pages: Sequence[NodePage]
+    began: float
+    loaded: set[str] = field(default_factory=set)
+    all_loaded: bool = False
+
+
+class Observed:
+    """The looks taken so far and the store that they fill. ``problems``: what was wrong with a node's page at
+    the last look, by instance; a page with a few broken lines has an entry too, and is up all the same."""
+
+    def __init__(self, nodes: Sequence[NodeAddress], job: str, node_label: str, role_label: str) -> None:
+        self.store = Store()
+        self.looks: list[Look] = []
+        self.problems: dict[str, str] = {}
+        self._addresses = nodes
+        self._nodes = [_Node(_target_labels(node, job, node_label, role_label)) for node in nodes]
+        self._heads: dict[bytes, Head] = {}
+
+    def add(self, look: Look) -> None:
+        """Take a new look in: what each node's scrape says of itself."""
+        self.looks.append(look)
+        self.problems = {}
+        for address, node, page in zip(self._addresses, self._nodes, look.pages, strict=True):
+            time = round(page.asked * 1000)
+            self._own(node, "up", time, 0.0 if page.error else 1.0)
+            self._own(node, "scrape_duration_seconds", time, page.answered - page.asked)
+            if page.error is not None:
+                self.problems[address.instance] = str(page.error)
+        loaded = set().union(*(one.loaded for one in self.looks))
+        if any(one.all_loaded for one in self.looks):
+            self.load_all()
+        elif loaded:
+            self.load(loaded)
+
+    def load(self, names: set[str]) -> None:
+        """Read these families from every look, unless they have been read before."""
+        for look in self.looks:
+            missing = frozenset(names - look.loaded - SYNTHETIC)
+            if missing and not look.all_loaded:
+                look.loaded |= missing
+                self._read(look, Reader(missing, self._heads), missing)
+
+    def load_all(self) -> None:
+        """Read everything that stands on the pages."""
+        for look in self.looks:
+            if not look.all_loaded:
+                look.all_loaded = True
+                self._read(look, Reader(None, self._heads), None, frozenset(look.loaded))
+
+    def names_on_pages(self) -> set[str]:
+        """The names of all samples on the pages of the last look, and those made here."""
+        names = set(SYNTHETIC)
+        for page in self.looks[-1].pages if self.looks else ():
+            names |= sample_names(page.body)
+        return names
+
+    def _read(
+        self, look: Look, reader: Reader, wanted: frozenset[str] | None, skip: frozenset[str] = frozenset()
+    ) -> None:
+        clock = wanted is None or CLOCK in wanted
+        for address, node, page in zip(self._addresses, self._nodes, look.pages, strict=True):
+            touched: set[int] = set()
+            if page.error is None:
+                read = reader.read(page.body, openmetrics=page.openmetrics)
+                time = round(page.asked * 1000)
+                for name, labels, value, stamp in read.samples:
+                    if name in skip:
+                        continue
+                    key = id(labels)
+                    touched.add(key)
+                    series = node.series.get(key)
+                    if series is None:
+                        series = self._new(node, labels)
+                    if stamp is None:
+                        series.append(time, value)
+                    else:
+                        node.timed.add(key)
+                        series.append(round(stamp * 1000), value)
+                if read.problems and look is self.looks[-1]:
+                    self.problems.setdefault(address.instance, _summary(read.problems, read.broken))
+                if clock:
+                    self._clock(node, page)
+            self._end(node, touched, wanted, round(page.asked * 1000))
+
+    def _new(self, node: _Node, labels: dict[str, str]) -> StoredSeries:
+        own = node.labels
+        if own.keys() & labels.keys():
+            labels_here = {(f"exported_{name}" if name in own else name): value for name, value in labels.items()}
+        else:
+            labels_here = labels
+        series = node.series[id(labels)] = self.store.put(StoredSeries({**labels_here, **own}))
+        return series
+
+    @staticmethod
+    def _end(node: _Node, touched: set[int], wanted: frozenset[str] | None, time: int) -> None:
+        """Mark the series that were there at an earlier look and are not now."""
+        if len(touched) == len(node.series):
+            return
+        for key, series in node.series.items():
+            if key in touched or key in node.timed or series.times[-1] >= time:
+                continue
+            if wanted is None or series.labels["__name__"] in wanted:
+                series.append(time, STALE_NAN)
+
+    def _own(self, node: _Node, name: str, time: int, value: float) -> None:
+        series = node.own.get(name)
+        if series is None:
+            series = node.own[name] = self.store.put(StoredSeries({"__name__": name, **node.labels}))
+        series.append(time, value)
+
+    def _clock(self, node: _Node, page: NodePage) -> None:
+        """The node's clock from the Date header, where its page does not tell it."""
+        if any(series.labels["__name__"] == CLOCK for series in node.series.values()):
+            return
+        date = _epoch(page.date)
+        if date is not None:
+            self._own(node, CLOCK, round(page.answered * 1000), date + DATE_HALF_S)
+
+
+def _target_labels(node: NodeAddress, job: str, node_label: str, role_label: str) -> dict[str, str]:
+    labels = {"job": job, "instance": node.instance}
+    if node.name:
+        labels[node_label] = node.name
+    if node.role:
+        labels[role_label] = node.role
+    return labels
+
+
+@lru_cache(maxsize=64)
+def _epoch(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _summary(problems: Sequence[str], broken: int) -> str:
+    more = f" (and {broken - 1} more)" if broken > 1 else ""
+    return f"the page has broken lines: {problems[0]}{more}"

@@ -1,0 +1,250 @@
+"""The metrics protocol over the nodes' own pages.
+
+Queries that arrive together are answered from one look: the families that any of them names are read from pages
+fetched side by side. Queries with a range selector wait for a second look, ``gap_s`` after the first; all others
+are answered after the first. Later queries use the same pages while they are fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from meshdiag.errors import QueryError, SourceError, Trouble
+from meshdiag.metrics import Matrix
+from meshdiag.model import Evidence
+from meshdiag.promql import evaluator
+from meshdiag.promql.selectors import Needs, metric_names, needs
+from meshdiag.promql.values import Options
+from meshdiag.sources.http import curl
+from meshdiag.sources.scrape.absence import classify
+from meshdiag.sources.scrape.observed import SYNTHETIC, Look, Observed
+from meshdiag.sources.scrape.pages import PageFetcher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from meshdiag.context import Endpoint, NodeAddress
+    from meshdiag.metrics import Absence, Vector
+
+FRESH_S = 10.0
+"""How long a look answers queries before a new one is taken."""
+PRESENT_S = 60.0
+"""A moment asked for that is not further away than this counts as now."""
+GATHER_TICKS = 3
+"""How often the event loop goes round before a look begins, so that queries asked together are read together."""
+OPTIONS = Options(observed_rates=True)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Queries that wait for the same look."""
+
+    names: set[str] = field(default_factory=set)
+    any_name: bool = False
+    task: asyncio.Task[None] | None = None
+
+    def add(self, wanted: Needs) -> None:
+        self.names |= wanted.names
+        self.any_name = self.any_name or wanted.any_name
+
+
+class Scrape:
+    """The pages of ``nodes``, fetched with the settings of ``endpoint``; implements ``metrics.Metrics``.
+
+    gap_s: between the two looks that rates come from. single_look: take no second one; rates are then empty.
+    ``increase`` and ``delta`` over a window are the observed pace times the window: see ``promql/rates.py``.
+    """
+
+    gate: str | None = None
+    history = False
+
+    def __init__(
+        self,
+        nodes: Sequence[NodeAddress],
+        endpoint: Endpoint,
+        *,
+        job: str = "agent-mesh",
+        node_label: str = "node",
+        role_label: str = "role",
+        peer_label: str = "peer_address",
+        concurrency: int = 100,
+        gap_s: float = 2.0,
+        max_page_bytes: int = 16 * 1024 * 1024,
+        single_look: bool = False,
+    ) -> None:
+        self.nodes = tuple(nodes)
+        self.endpoint = endpoint
+        self.peer_label = peer_label
+        self._gap_s = gap_s
+        self._single_look = single_look
+        self._observed = Observed(self.nodes, job, node_label, role_label)
+        self._fetcher = PageFetcher(endpoint, concurrency=concurrency, max_page_bytes=max_page_bytes)
+        self._batch: _Batch | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The source for a person."""
+        return f"node pages ({len(self.nodes)} node{'' if len(self.nodes) == 1 else 's'})"
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What was wrong with a node's page at the last look, by instance; empty before the first."""
+        return self._observed.problems
+
+    async def look(self) -> Mapping[str, str]:
+        """Make sure that the nodes have been looked at, and say what was wrong: see ``problems``. Raises
+        ``SourceError`` when no node answers."""
+        await self._prepare(Needs(frozenset(), False, False, None))
+        return self.problems
+
+    async def metric_names(self) -> set[str]:
+        """The names of all samples on the nodes' pages. Raises ``SourceError`` when no node answers."""
+        await self.look()
+        return self._observed.names_on_pages()
+
+    async def instant(self, query: str, at: datetime | None = None) -> Vector:
+        """Evaluate an expression now. Raises ``SourceError`` (not available) for another moment."""
+        wanted = needs(query)
+        self._refuse_past(wanted, at)
+        await self._prepare(wanted)
+        answer = evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS)
+        if isinstance(answer, Matrix):
+            raise QueryError(
+                "a range selector alone gives many values a series",
+                source=self.name,
+                hint="wrap it in a function, such as rate(…)",
+            )
+        return answer
+
+    async def range(self, query: str, start: datetime, end: datetime, step: timedelta) -> Matrix:
+        """Evaluate over what has been observed so far; ``SourceError`` (not available) when that does not reach
+        back to ``start``."""
+        wanted = needs(query)
+        self._refuse_past(wanted, None)
+        looks = self._observed.looks
+        if not looks or start.timestamp() < looks[0].began - FRESH_S:
+            raise self._no_history("a range query")
+        await self._prepare(wanted)
+        span = (round(start.timestamp() * 1000), round(end.timestamp() * 1000), round(step.total_seconds() * 1000))
+        return evaluator.over_range(self._observed.store, query, *span, OPTIONS)
+
+    async def why_empty(self, query: str, at: datetime | None = None) -> Absence:
+        """Why ``query`` had no answer, from the pages of the last look."""
+        wanted = needs(query)
+        self._refuse_past(wanted, at)
+        await self._prepare(replace(wanted, window=False))
+        return classify(query, self._observed, self.nodes)
+
+    def evidence(
+        self, query: str, at: datetime | None = None, excerpt: str = "", instance: str | None = None
+    ) -> Evidence:
+        """The command that shows the lines behind ``query`` on a node's page: of ``instance``, or the first."""
+        del at  # a page shows the present
+        node = next((one for one in self.nodes if one.instance == instance), self.nodes[0] if self.nodes else None)
+        if node is None:
+            return Evidence(self.name, "", excerpt)
+        page = curl(replace(self.endpoint, url=node.url))
+        try:
+            names = sorted(metric_names(query) - SYNTHETIC)
+        except QueryError:
+            names = []
+        if not names:
+            return Evidence(self.name, f"{page} -o /dev/null -w '%{{http_code}}\\n'", excerpt)
+        pattern = names[0] if len(names) == 1 else f"({'|'.join(map(re.escape, names))})"
+        return Evidence(self.name, f"{page} | grep -E {shlex.quote(f'^{pattern}')}", excerpt)
+
+    # how looks are taken ---------------------------------------------------------------------------------
+
+    async def _prepare(self, wanted: Needs) -> None:
+        """Wait until the store holds what a query needs."""
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = _Batch()
+            batch.task = asyncio.create_task(self._first_look(batch))
+        batch.add(wanted)
+        assert batch.task is not None
+        await asyncio.shield(batch.task)
+        if wanted.window and not self._single_look:
+            await self._second_look()
+
+    async def _first_look(self, batch: _Batch) -> None:
+        """Gather queries, look at the nodes unless that was done just now, and read the families asked for."""
+        try:
+            for _ in range(GATHER_TICKS):
+                await asyncio.sleep(0)
+            looks = self._observed.looks
+            if not looks or time.time() - looks[-1].began > FRESH_S:
+                await self._look()
+        finally:
+            self._batch = None  # whoever asks from here on starts a new batch
+        self._load(batch)
+        self._refuse_silence()
+
+    def _load(self, batch: _Batch) -> None:
+        if batch.any_name:
+            self._observed.load_all()
+        else:
+            self._observed.load(batch.names)
+
+    async def _second_look(self) -> None:
+        """Wait for the look that rates need beside the first."""
+        looks = self._observed.looks
+        while len(looks) < 2:
+            if self._looking is None:
+                self._looking = asyncio.create_task(self._look_again(looks[-1].began + self._gap_s))
+            await asyncio.shield(self._looking)
+
+    async def _look_again(self, moment: float) -> None:
+        try:
+            await asyncio.sleep(max(0.0, moment - time.time()))
+            await self._look()
+        finally:
+            self._looking = None
+
+    async def _look(self) -> None:
+        began = time.time()
+        pages = await self._fetcher.fetch_all(self.nodes)
+        self._observed.add(Look(pages, began))
+
+    def _refuse_silence(self) -> None:
+        """Raise when no node at all answered: then nothing can be said, not even that something is absent."""
+        pages = self._observed.looks[-1].pages
+        if not pages:
+            raise SourceError(
+                "node pages: no node is known",
+                trouble=Trouble.NOT_CONFIGURED,
+                source=self.name,
+                hint="list the nodes in the configuration",
+            )
+        if any(page.error is None for page in pages):
+            return
+        first = next(page.error for page in pages if page.error is not None)
+        others = f" (none of the {len(pages)} nodes answers)" if len(pages) > 1 else ""
+        raise SourceError(
+            f"{first.message}{others}",
+            trouble=first.trouble,
+            source=self.name,
+            where=first.where,
+            hint=first.hint or "check that the nodes run and their addresses are right",
+        ) from first
+
+    def _refuse_past(self, wanted: Needs, at: datetime | None) -> None:
+        if wanted.past is not None:
+            raise self._no_history(f"'{wanted.past}'")
+        if at is not None and abs(at.timestamp() - time.time()) > PRESENT_S:
+            raise self._no_history(f"the moment {at:%Y-%m-%d %H:%M:%S %Z}".rstrip())
+
+    def _no_history(self, what: str) -> SourceError:
+        return SourceError(
+            f"node pages hold no history, so {what} cannot be answered",
+            trouble=Trouble.NOT_AVAILABLE,
+            source=self.name,
+            hint="ask Prometheus, once it answers",
+        )
