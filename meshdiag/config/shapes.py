@@ -104,6 +104,7 @@ _KINDS = {
     "date": "a date",
     "time": "a time of day",
 }
+LONGEST_KEY = 60
 PLAIN_SECRETS = {
     "password": "password", "passwd": "password", "token": "token", "bearer_token": "token", "secret": "password",
     "api_key": "token", "apikey": "token", "credentials": "token",
@@ -120,7 +121,7 @@ class Reader:
 
     def problem(self, path: KeyPath, what: str, hint: str = "") -> None:
         """Note a problem: file and line, the key, what is wrong with it."""
-        self.problems.append(ConfigError(f"{self.file.origin(path)}: {key_text(path)} {what}", hint=hint))
+        self.problems.append(ConfigError(f"{self.file.origin(path)}: {key_text(path, LONGEST_KEY)} {what}", hint=hint))
 
     def read(self, table: Mapping[str, Any], path: KeyPath, shape: type[S], also: Iterable[str] = ()) -> S:
         """The table's keys, of the types in ``shape``; a key that is wrong is noted and left out. Keys in ``also``

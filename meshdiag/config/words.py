@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,27 @@ def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(words)}"
 
 
-def key_text(path: tuple[str | int, ...]) -> str:
-    """A key's path as TOML writes it: ``contexts.lab.checks."capacity.cpu".warn``, ``contexts.lab.nodes[2].url``."""
+def key_text(path: tuple[str | int, ...], longest: int | None = None) -> str:
+    """A key's path as TOML writes it: ``contexts.lab.checks."capacity.cpu".warn``, ``contexts.lab.nodes[2].url``.
+    Parts with more than ``longest`` characters are cut."""
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part + 1}]"
             continue
-        bare = re.fullmatch(r"[A-Za-z0-9_-]+", part)
-        short = part if len(part) <= 60 else part[:60] + "…"
-        text += ("." if text else "") + (part if bare and short == part else f'"{printable(short)}"')
+        short = part if longest is None or len(part) <= longest else part[:longest] + "…"
+        bare = re.fullmatch(r"[A-Za-z0-9_-]+", short)
+        text += ("." if text else "") + (short if bare else quoted(short))
     return text
+
+
+def quoted(text: str) -> str:
+    """A text as TOML (and JSON) writes it, with everything that cannot be seen as an escape."""
+    escaped = json.dumps(text, ensure_ascii=False)
+    return "".join(
+        sign if sign.isprintable() else f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+        for sign in escaped
+    )
 
 
 def printable(text: str) -> str:
