@@ -104,7 +104,7 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
         journals = Journals(mesh, guard.directory)
         stack.push_async_callback(journals.close)
         journals.start()
-        servers = await start_servers(options, mesh, nodes.nodes, guard)
+        servers = await start_servers(options.with_, mesh, nodes.nodes, guard, JOB)
         config_file = guard.directory / "meshdiag.toml"
         lab = Lab(
             options,

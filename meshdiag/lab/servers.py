@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import shutil
+import socket
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from meshdiag.errors import UsageError
-from meshdiag.lab import SERVERS
+from meshdiag.errors import MeshdiagError, UsageError
+from meshdiag.lab.alerting import active_alerts, as_posted, rule_file
+from meshdiag.lab.history import write_history
+from meshdiag.lab.nodes import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from meshdiag.lab import LabOptions
+    from meshdiag.lab.alerting import ActiveAlert
     from meshdiag.lab.guard import Guard
     from meshdiag.lab.nodes import ServedNode
     from meshdiag.lab.simulation import Mesh
+
+READY_S = 60.0
+FIRING_S = 20.0
+POLL_S = 0.05
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +40,16 @@ class Program:
     package: str
 
 
+PROMETHEUS = Program(("prometheus",), "prometheus")
+PROMTOOL = Program(("promtool",), "prometheus")
+ALERTMANAGER = Program(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager")
+NODE_EXPORTER = Program(("prometheus-node-exporter", "node_exporter"), "prometheus-node-exporter")
 PROGRAMS = {
-    "prometheus": (Program(("prometheus",), "prometheus"), Program(("promtool",), "prometheus")),
-    "alertmanager": (Program(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager"),),
-    "node-exporter": (Program(("prometheus-node-exporter", "node_exporter"), "prometheus-node-exporter"),),
+    "prometheus": (PROMETHEUS, PROMTOOL),
+    "alertmanager": (ALERTMANAGER,),
+    "node-exporter": (NODE_EXPORTER,),
 }
+"""The programs behind each name that ``--with`` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +65,239 @@ def check_servers(names: Iterable[str]) -> None:
     """Raise ``UsageError`` for a server that the lab does not know or whose program is not installed."""
     for name in names:
         if name not in PROGRAMS:
-            raise UsageError(f"the lab has no server called {name!r}", hint=f"it has {', '.join(SERVERS)}")
+            raise UsageError(f"the lab has no server called {name!r}", hint=f"it has {', '.join(PROGRAMS)}")
         for program in PROGRAMS[name]:
             find_program(program)
 
 
 def find_program(program: Program) -> str:
     """The path of a program. Raises ``UsageError`` naming the Debian package."""
-    # Debian keeps servers in /usr/sbin too, which is not on everybody's PATH.
+    # Debian keeps some servers in /usr/sbin, which is not on everybody's PATH.
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
     for name in program.names:
         if found := shutil.which(name, path=path):
             return found
-    raise UsageError(f"{program.names[0]} is not on the PATH", hint=f"on Debian it is in the package {program.package}")
+    raise UsageError(f"{program.names[0]} is not installed", hint=f"on Debian: apt install {program.package}")
 
 
-async def start_servers(options: LabOptions, mesh: Mesh, nodes: Sequence[ServedNode], guard: Guard) -> Started:
-    """Start the servers that the options name and wait until they are ready."""
-    return Started()
+async def start_servers(
+    wanted: Sequence[str], mesh: Mesh, nodes: Sequence[ServedNode], guard: Guard, job: str
+) -> Started:
+    """Start the servers of these names and wait until they are ready and the alerts that are due fire.
+
+    Raises ``MeshdiagError`` when a server does not start, with the end of what it wrote.
+    """
+    if not wanted:
+        return Started()
+    servers = _Servers(guard)
+    exporter = await servers.node_exporter() if "node-exporter" in wanted else None
+    alertmanager = await servers.alertmanager() if "alertmanager" in wanted else None
+    now = time.time()
+    alerts = active_alerts(mesh, nodes, job, now)
+    due = [alert for alert in alerts if alert.fires_at <= now]
+    if alertmanager is not None:
+        # Prometheus takes over once it has found its Alertmanager, five seconds after it started.
+        until = now + (600 if "prometheus" in wanted else 86_400)
+        await _post(f"{alertmanager}/api/v2/alerts", list(as_posted(due, until)))
+    prometheus = None
+    if "prometheus" in wanted:
+        await asyncio.to_thread(_write_past, servers.directory / "history.txt", mesh, nodes, job, alerts, now)
+        prometheus = await servers.prometheus(scraping(nodes, job, exporter, alertmanager))
+        await _firing(prometheus, due)
+    return Started(prometheus, alertmanager, exporter)
+
+
+def _write_past(
+    path: Path, mesh: Mesh, nodes: Sequence[ServedNode], job: str, alerts: Sequence[ActiveAlert], now: float
+) -> None:
+    with path.open("w", encoding="utf-8") as out:
+        write_history(out, mesh, nodes, job, alerts, now)
+
+
+def scraping(nodes: Sequence[ServedNode], job: str, exporter: str | None, alertmanager: str | None) -> dict[str, Any]:
+    """Prometheus' configuration (JSON, which is YAML). The more nodes, the less often: two cores must do."""
+    interval = f"{min(15, max(2, len(nodes) // 80))}s"
+    targets = [
+        {
+            "targets": [node.instance],
+            "labels": {"node": node.name, "role": node.role, "peer_address": node.peer},
+        }
+        for node in nodes
+    ]
+    jobs = [{"job_name": job, "static_configs": targets}]
+    if exporter:
+        jobs.append({"job_name": "node", "static_configs": [{"targets": [_address(exporter)], "labels": {}}]})
+    alertmanagers = [{"static_configs": [{"targets": [_address(alertmanager)]}]}] if alertmanager else []
+    return {
+        "global": {
+            "scrape_interval": interval,
+            "scrape_timeout": interval,
+            "evaluation_interval": f"{min(5, max(1, len(nodes) // 200))}s",
+        },
+        "rule_files": ["rules.yml"],
+        "alerting": {"alertmanagers": alertmanagers},
+        "scrape_configs": jobs,
+    }
+
+
+def routing() -> dict[str, Any]:
+    """Alertmanager's configuration: by severity, and a critical alert silences the warnings of its instance."""
+    return {
+        "route": {
+            "receiver": "mesh-team",
+            "group_by": ["alertname"],
+            "group_wait": "1s",
+            "group_interval": "5s",
+            "repeat_interval": "4h",
+            "routes": [
+                {"matchers": ['severity="critical"'], "receiver": "on-call"},
+                {"matchers": ['severity="warning"'], "receiver": "mesh-team"},
+            ],
+        },
+        "inhibit_rules": [
+            {
+                "source_matchers": ['severity="critical"'],
+                "target_matchers": ['severity="warning"'],
+                "equal": ["instance"],
+            }
+        ],
+        "receivers": [{"name": "mesh-team"}, {"name": "on-call"}],
+    }
+
+
+class _Servers:
+    """Starts servers in a lab's directory, each on a port of its own."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.directory = guard.directory / "servers"
+        self.directory.mkdir()
+
+    async def node_exporter(self) -> str:
+        """Start node_exporter and return its address."""
+        return await self._start(NODE_EXPORTER, ["--web.listen-address={address}"], "/")
+
+    async def alertmanager(self) -> str:
+        """Start Alertmanager and return its address."""
+        config = self._write("alertmanager.yml", routing())
+        flags = [
+            f"--config.file={config}",
+            f"--storage.path={self.directory / 'alertmanager'}",
+            "--web.listen-address={address}",
+            "--cluster.listen-address=",
+        ]
+        return await self._start(ALERTMANAGER, flags, "/-/ready")
+
+    async def prometheus(self, configuration: dict[str, Any]) -> str:
+        """Turn the history into blocks, start Prometheus upon them and return its address."""
+        data = self.directory / "prometheus"
+        past = self.directory / "history.txt"
+        await self._make_blocks(past, data)
+        past.unlink()
+        self._write("rules.yml", rule_file())
+        flags = [
+            f"--config.file={self._write('prometheus.yml', configuration)}",
+            f"--storage.tsdb.path={data}",
+            "--storage.tsdb.retention.time=400d",
+            "--web.listen-address={address}",
+            "--web.enable-lifecycle",
+            # Without these an alert that was active before the start waits again, or is sent a minute late.
+            "--rules.alert.for-grace-period=0s",
+            "--rules.alert.for-outage-tolerance=24h",
+            "--rules.alert.resend-delay=2s",
+        ]
+        return await self._start(PROMETHEUS, flags, "/-/ready")
+
+    async def _make_blocks(self, past: Path, data: Path) -> None:
+        argv = [find_program(PROMTOOL), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
+        log = self.directory / "promtool.log"
+        with log.open("wb") as output:
+            process = await self.guard.spawn([*argv, str(past), str(data)], output=output)
+            if await process.wait() != 0:
+                raise MeshdiagError(f"promtool could not make the lab's history: {_last_line(log)}")
+
+    def _write(self, name: str, content: dict[str, Any]) -> Path:
+        path = self.directory / name
+        path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        return path
+
+    async def _start(self, program: Program, flags: Sequence[str], ready: str) -> str:
+        """Start a server and wait until ``ready`` answers 200; another port is tried when one was taken."""
+        path = find_program(program)
+        log = self.directory / f"{program.names[0]}.log"
+        for _attempt in range(ATTEMPTS):
+            address = f"{LOOPBACK}:{_free_port()}"
+            with log.open("wb") as output:
+                process = await self._launch([path, *(flag.format(address=address) for flag in flags)], output)
+            if await _answers(f"http://{address}{ready}", process):
+                return f"http://{address}"
+        raise MeshdiagError(f"{program.names[0]} does not start: {_last_line(log)}")
+
+    async def _launch(self, argv: list[str], output: IO[bytes]) -> asyncio.subprocess.Process:
+        return await self.guard.spawn(argv, output=output)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _address(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it wrote nothing"
+
+
+async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
+    """Wait until a URL answers 200; False when the process ends before or takes longer than a minute."""
+    deadline = time.monotonic() + READY_S
+    while process.returncode is None and time.monotonic() < deadline:
+        status, _body = await _request("GET", url)
+        if status == 200:
+            return True
+        await asyncio.sleep(POLL_S)
+    return False
+
+
+async def _firing(prometheus: str, due: Sequence[ActiveAlert]) -> None:
+    """Wait until Prometheus says that the alerts that are due fire; give up quietly, it is a lab."""
+    wanted = {(alert.rule.name, alert.instance) for alert in due}
+    deadline = time.monotonic() + FIRING_S
+    while wanted and time.monotonic() < deadline:
+        _status, body = await _request("GET", f"{prometheus}/api/v1/alerts")
+        alerts = json.loads(body or b"{}").get("data", {}).get("alerts", [])
+        wanted -= {
+            (one["labels"]["alertname"], one["labels"].get("instance")) for one in alerts if one["state"] == "firing"
+        }
+        await asyncio.sleep(POLL_S * 2)
+
+
+async def _post(url: str, content: object) -> None:
+    status, body = await _request("POST", url, json.dumps(content).encode())
+    if status != 200:
+        raise MeshdiagError(f"Alertmanager did not take the lab's alerts: {status} {body[:200]!r}")
+
+
+async def _request(method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
+    """One plain request to a server of ours: status and body, status 0 where nobody answers."""
+    parts = urlsplit(url)
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except OSError:
+        return 0, b""
+    try:
+        head = f"{method} {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        answer = await reader.read()
+    except OSError:
+        return 0, b""
+    finally:
+        writer.close()
+    first, _, content = answer.partition(b"\r\n\r\n")
+    words = first.split(maxsplit=2)
+    return (int(words[1]) if len(words) > 1 else 0), content

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DAY_S = 86_400.0
 GIB = 2.0**30
-FEWEST_NODES = 5
+FEWEST_NODES = 4
 MOST_NODES = 2_000
 FULL_MESH = 12
 """Up to so many nodes, each is connected with every other; beyond, with its ten neighbours on a ring."""
