@@ -3,6 +3,7 @@
     client.py       requests, redirects, retries, limits; the reply
     trouble.py      every failure underneath, translated once into a ``SourceError``
     credentials.py  secrets, read when they are needed and never shown
+    body.py         decompression within a limit
     tls.py          trust: CA files, client certificates
     curl.py         the command that asks the same again
     fingerprint.py  what a server is, told from its answer
@@ -24,6 +25,7 @@ if "httpx" not in sys.modules:
         del sys.modules["httpx._main"]
 
 from meshdiag.sources.http.client import HttpClient, Params, Reply
+from meshdiag.sources.http.collector import collector_paused
 from meshdiag.sources.http.credentials import auth_headers
 from meshdiag.sources.http.curl import curl
 from meshdiag.sources.http.fingerprint import Software, recognise, recognise_server
@@ -36,6 +38,7 @@ __all__ = [
     "Reply",
     "Software",
     "auth_headers",
+    "collector_paused",
     "curl",
     "excerpt",
     "recognise",

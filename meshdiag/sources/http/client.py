@@ -20,6 +20,7 @@ from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.sources.http.address import parse_address, shown
 from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
+from meshdiag.sources.http.collector import collector_paused
 from meshdiag.sources.http.credentials import auth_headers
 from meshdiag.sources.http.curl import curl
 from meshdiag.sources.http.tls import TlsFileError, ssl_context
@@ -76,7 +77,8 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON. Raises ``SourceError`` (malformed) that says what it is instead."""
         try:
-            return orjson.loads(self.content)
+            with collector_paused():
+                return orjson.loads(self.content)
         except orjson.JSONDecodeError as error:
             from meshdiag.sources.http.fingerprint import recognise
 
@@ -262,7 +264,12 @@ class HttpClient:
             trust_env=not address.loopback,
             timeout=httpx.Timeout(timeout_s, connect=timeout_s * CONNECT_SHARE),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
-            headers={"User-Agent": f"meshdiag/{__version__}", "Accept-Encoding": "gzip", **self.endpoint.headers},
+            headers={
+                "User-Agent": f"meshdiag/{__version__}",
+                # Within one machine compression costs both ends time and saves nothing.
+                "Accept-Encoding": "identity" if address.loopback else "gzip",
+                **self.endpoint.headers,
+            },
         )
 
     async def _credentials(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshdiag.metrics import Matrix, Sample, Series, Vector
+from meshdiag.sources.http import collector_paused
 
 if TYPE_CHECKING:
     from meshdiag.sources.prometheus.api import Answer
@@ -17,21 +18,24 @@ Item = TypeVar("Item", Sample, Series)
 
 def evaluated(answer: Answer) -> Vector | Matrix:
     """The result of a query of any type. Raises ``SourceError`` (malformed) for another shape."""
-    data = answer.data
     try:
-        kind, result = data["resultType"], data["result"]
-        if kind == "vector":
-            samples, notes = read_samples(result)
-            return Vector(samples, (*answer.warnings, *notes))
-        if kind == "matrix":
-            series, notes = read_series(result)
-            return Matrix(series, (*answer.warnings, *notes))
-        if kind == "scalar":
-            return Vector((Sample({}, float(result[1]), float(result[0])),), answer.warnings, scalar=True)
-        if kind == "string":
-            return Vector((), answer.warnings, text=str(result[1]))
+        with collector_paused():
+            return _read(answer, answer.data["resultType"], answer.data["result"])
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise answer.reply.misshapen(f"a result that cannot be read: {type(error).__name__} {error}") from error
+
+
+def _read(answer: Answer, kind: str, result: Any) -> Vector | Matrix:
+    if kind == "vector":
+        samples, notes = read_samples(result)
+        return Vector(samples, (*answer.warnings, *notes))
+    if kind == "matrix":
+        series, notes = read_series(result)
+        return Matrix(series, (*answer.warnings, *notes))
+    if kind == "scalar":
+        return Vector((Sample({}, float(result[1]), float(result[0])),), answer.warnings, scalar=True)
+    if kind == "string":
+        return Vector((), answer.warnings, text=str(result[1]))
     raise answer.reply.misshapen(f"result type {kind!r}")
 
 

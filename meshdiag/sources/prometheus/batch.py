@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from meshdiag.metrics import Sample, Series
 
 MARK: Final = "meshdiag_query"
-MAX_EXPRESSIONS: Final = 60
+MAX_EXPRESSIONS: Final = 8
+"""Joining costs the server time, and it evaluates requests side by side: with a thousand nodes, thirty expressions
+took 0.36 s in one request, 0.24 s in four and 0.21 s in ten."""
 MAX_BYTES: Final = 14_000
 """VictoriaMetrics takes 16 kB by default."""
 QUIET_TICKS: Final = 3
