@@ -15,13 +15,12 @@ from meshdiag.durations import format_duration
 from meshdiag.model import Finding, Threshold, Verdict, at_least, at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Container, Iterable, Mapping
 
     from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.per_node import Readings
     from meshdiag.checks.roster import Roster
-    from meshdiag.metrics import Vector
 
 DAY_S = 86_400
 FEWEST_ROUNDS = 3
@@ -42,7 +41,7 @@ def lowest(inputs: Inputs) -> str:
 
 @check(
     "learning.training-progress",
-    title="every learner finishes training rounds at the fleet's pace",
+    title="Every learner finishes training rounds at the fleet's pace",
     needs=("metrics",),
     runbook="training-stalled",
     hint="look at the learner's log for a round that never ends: meshdiag health --only 'logs.*' -v on its machine",
@@ -55,13 +54,16 @@ async def training_progress(inputs: Inputs) -> Outcome:
     window_s = inputs.window.total_seconds()
     recent_s = min(window_s, max(window_s / RECENT_SHARE, LEAST_RECENT_S))
     window, recent = span(window_s), span(recent_s)
-    earlier = f"sum by (instance) (increase({TRAINING_ROUNDS.selector(job)}[{window}] offset {window}))"
-    readings, lately, before = await asyncio.gather(
+    selector = TRAINING_ROUNDS.selector(job)
+    readings, *answers = await together(
+        inputs,
         read_nodes(inputs, TRAINING_ROUNDS, TRAINING_ROUNDS.increase(job, window)),
-        inputs.metrics.instant(TRAINING_ROUNDS.increase(job, recent), inputs.at),
-        inputs.metrics.instant(earlier, inputs.at),
+        TRAINING_ROUNDS.increase(job, recent),
+        f"sum by (instance) (increase({selector}[{window}] offset {window}))",
+        f"sum by (instance) ({selector} offset {recent})",
     )
-    shares = pace_shares(readings, values(lately), values(before), recent_s / window_s)
+    lately, before, known = answers
+    shares = pace_shares(readings, lately, before, known, recent_s / window_s)
     findings = judge_readings(
         replace(readings, values=shares),
         inputs.threshold,
@@ -69,45 +71,56 @@ async def training_progress(inputs: Inputs) -> Outcome:
         good="finishes training rounds at the fleet's pace",
         bad="behind the fleet's pace",
     )
-    findings = tuple(map(name_stalled, findings))
+    rare = without(readings, shares, "too few training rounds in the window to tell a stall from a pause")
+    findings = (*map(name_stalled, findings), *rare)
     outcome = to_outcome(readings, findings)
     stalled = [finding for finding in findings if finding.value == 0]
-    if len(stalled) > 1 and len(stalled) == len(shares):
+    if len(stalled) > 1 and len(stalled) == len(readings.values):
         return replace(outcome, summary=f"no learner has finished a training round in the last {recent}")
     return outcome
 
 
+async def together(
+    inputs: Inputs, reading: Awaitable[Readings], *queries: str
+) -> tuple[Readings, *tuple[dict[str, float], ...]]:
+    """The readings, and the values by instance of further queries, asked side by side."""
+    answers = asyncio.gather(*(inputs.metrics.instant(query, inputs.at) for query in queries))
+    readings, vectors = await asyncio.gather(reading, answers)
+    return (readings, *(vector.by("instance") for vector in vectors))
+
+
 def pace_shares(
-    readings: Readings, lately: Mapping[str, float], before: Mapping[str, float], part: float
+    readings: Readings,
+    lately: Mapping[str, float],
+    before: Mapping[str, float],
+    known: Container[str],
+    part: float,
 ) -> dict[str, float]:
-    """Each learner's rounds as a share of its role's median pace.
+    """Each learner's rounds as a share of its role's median pace; those of whom nothing can be said are left out.
 
     ``lately`` are the rounds in the recent ``part`` of the window, ``before`` those of the window before this
-    one: a fleet that came to a stop is held against its own past. Where rounds are too rare for the recent
-    part to mean anything, the whole window is taken.
+    one: a fleet that came to a stop is held against its own past. ``known`` are the learners that were there
+    when the recent part began: only of them it can be said that they have been standing still.
     """
-    shares = {}
     paces = {
         role: max(middle(readings.values, group), middle(before, group))
         for role, group in by_role(readings.roster, readings.values).items()
     }
+    shares = {}
     for instance, whole in readings.values.items():
         node = readings.roster.nodes.get(instance)
-        expected = paces[node.role if node else ""]
-        done = whole
-        if expected * part >= FEWEST_ROUNDS and instance in lately:
-            done, expected = lately[instance], expected * part
-        shares[instance] = share(done, expected)
+        pace = paces[node.role if node else ""]
+        if isnan(whole):
+            continue
+        if pace * part >= FEWEST_ROUNDS and instance in lately:
+            shares[instance] = max(0.0, lately[instance]) / (pace * part)
+        elif pace >= FEWEST_ROUNDS:
+            shares[instance] = max(0.0, whole) / pace
+        elif whole > 0:
+            shares[instance] = 1.0
+        elif pace == 0 and instance in known:
+            shares[instance] = 0.0
     return shares
-
-
-def share(done: float, expected: float) -> float:
-    """``done`` of ``expected``; of nothing expected, nothing is 0 and anything is all of it."""
-    if isnan(done):
-        return done
-    if expected <= 0:
-        return 1.0 if done > 0 else 0.0
-    return max(0.0, done) / expected
 
 
 def name_stalled(finding: Finding) -> Finding:
@@ -119,7 +132,7 @@ def name_stalled(finding: Finding) -> Finding:
 
 @check(
     "learning.accuracy",
-    title="the model is accurate enough on every learner",
+    title="The model is accurate enough on every learner",
     needs=("metrics",),
     runbook="model-accuracy-drop",
     hint="compare the learners: meshdiag health --only 'learning.*' -vv; one far below the others is the suspect",
@@ -134,7 +147,7 @@ async def accuracy(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.accuracy-drop",
-    title="the model has not become worse over the window",
+    title="The model has not become worse over the window",
     needs=("metrics",),
     runbook="model-accuracy-drop",
     hint="plot it to see when it fell: meshdiag query fl_model_accuracy --range 6h --plot",
@@ -148,7 +161,7 @@ async def accuracy_drop(inputs: Inputs) -> Outcome:
     readings, then = await asyncio.gather(
         read_nodes(inputs, ACCURACY, lowest(inputs)), inputs.metrics.instant(then_query, inputs.at)
     )
-    earlier = values(then)
+    earlier = then.by("instance")
     drops = {name: max(0.0, earlier[name] - now) for name, now in finite(readings.values) if name in earlier}
     young = without(readings, earlier, f"not looked at: its accuracy of {window} ago is not known")
     judged = replace(readings, values=drops, missing=(*readings.missing, *young))
@@ -161,11 +174,11 @@ async def accuracy_drop(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.accuracy-spread",
-    title="no learner's model is far worse than the others'",
+    title="No learner's model is far worse than the others'",
     needs=("metrics",),
     runbook="model-accuracy-drop",
     hint="the learner may hold a stale or a poisoned model: look at its data and log before it takes part again",
-    threshold=Threshold(warn=at_most(0.05), fail=at_most(0.15)),
+    threshold=Threshold(warn=at_most(0.1), fail=at_most(0.3)),
 )
 async def accuracy_spread(inputs: Inputs) -> Outcome:
     """How far each learner's accuracy lies below the fleet's median."""
@@ -194,7 +207,7 @@ def below_median(known: Mapping[str, float]) -> dict[str, float]:
 
 @check(
     "learning.aggregation-time",
-    title="aggregating a training round is quick",
+    title="Aggregating a training round is quick",
     needs=("metrics",),
     runbook="training-stalled",
     hint="see whether the aggregator is short of CPU or memory: meshdiag health --only 'capacity.*' -v",
@@ -207,7 +220,7 @@ async def aggregation_time(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.privacy-budget",
-    title="every learner has privacy budget left",
+    title="Every learner has privacy budget left",
     needs=("metrics",),
     runbook="privacy-budget",
     hint="stop training on this learner before the budget is gone; what is spent cannot be taken back",
@@ -222,7 +235,7 @@ async def privacy_budget(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.privacy-pace",
-    title="the privacy budget lasts at its present pace",
+    title="The privacy budget lasts at its present pace",
     needs=("metrics",),
     runbook="privacy-budget",
     hint="train less often or with more noise, or plan for the end of the budget",
@@ -237,7 +250,7 @@ async def privacy_pace(inputs: Inputs) -> Outcome:
     readings, pace = await asyncio.gather(
         read_nodes(inputs, PRIVACY_BUDGET), inputs.metrics.instant(pace_query, inputs.at)
     )
-    paces = values(pace)
+    paces = pace.by("instance")
     days = {name: days_left(used, paces[name]) for name, used in finite(readings.values) if name in paces}
     young = without(readings, paces, "not looked at: too few samples for a pace yet")
     judged = replace(readings, values=days, missing=(*readings.missing, *young))
@@ -269,11 +282,6 @@ def without_infinity(finding: Finding) -> Finding:
 def span(seconds: float) -> str:
     """A duration as PromQL writes it, in whole seconds."""
     return format_duration(max(1, round(seconds)))
-
-
-def values(vector: Vector) -> dict[str, float]:
-    """The samples' values by instance."""
-    return {sample.labels.get("instance", ""): sample.value for sample in vector.samples}
 
 
 def finite(known: Mapping[str, float]) -> Iterable[tuple[str, float]]:

@@ -54,7 +54,7 @@ async def test_learning_training_progress_finds_the_one_that_stands_still(stoppe
     assert "trainer-2: no training round finished lately" in outcome.summary
 
 
-@pytest.mark.parametrize("stopped", [700, 3590, 10_000])
+@pytest.mark.parametrize("stopped", [700, 3590, 7000, 10_700])
 async def test_learning_training_progress_finds_a_fleet_that_stands_still(stopped):
     """When nobody progresses, each fails and the summary says that nobody does."""
     memory = mesh()
@@ -63,6 +63,18 @@ async def test_learning_training_progress_finds_a_fleet_that_stands_still(stoppe
     outcome = await ask("learning.training-progress", memory)
     assert set(verdicts(outcome).values()) == {Verdict.FAIL}
     assert outcome.summary == "no learner has finished a training round in the last 10m"
+
+
+@pytest.mark.parametrize("known_for", [30, 120])
+async def test_learning_training_progress_needs_some_past(known_for):
+    """A mesh that has been watched for a moment only has no stall yet, whoever finished the first round."""
+    memory = Memory(hours=known_for / 3600)
+    for trainer, rounds in zip(TRAINERS, (5, 5, 6), strict=True):
+        memory.node(trainer)
+        memory.add("fl_training_rounds_total", trainer, lambda age, rounds=rounds: rounds if age < 10 else 5)
+    outcome = await ask("learning.training-progress", memory)
+    assert list(verdicts(outcome).values()) == [Verdict.PASS, Verdict.SKIP, Verdict.SKIP]
+    assert "too few training rounds" in outcome.findings[-1].message
 
 
 async def test_learning_training_progress_warns_of_one_that_is_behind():
@@ -117,7 +129,7 @@ async def test_learning_accuracy_drop_is_held_against_the_windows_start():
 async def test_learning_accuracy_spread_finds_the_odd_one_out():
     """A learner far below the median stands out; everybody low together is no spread."""
     memory = mesh()
-    for trainer, value in zip(TRAINERS, (0.91, 0.92, 0.55), strict=True):
+    for trainer, value in zip(TRAINERS, (0.91, 0.92, 0.45), strict=True):
         memory.add("fl_model_accuracy", trainer, value)
     outcome = await ask("learning.accuracy-spread", memory)
     assert verdicts(outcome) == {"trainer-1": Verdict.PASS, "trainer-2": Verdict.PASS, "trainer-3": Verdict.FAIL}
