@@ -8,6 +8,7 @@ from meshdiag.errors import QueryError
 from meshdiag.metrics import Matrix, Vector
 from meshdiag.model import Evidence
 from meshdiag.sources.http import HttpClient, excerpt
+from meshdiag.sources.http.fields import rows, text_map
 from meshdiag.sources.prometheus import answers, state
 from meshdiag.sources.prometheus.api import Api
 from meshdiag.sources.prometheus.batch import Batcher, split_matrix, split_vector
@@ -122,7 +123,7 @@ class Prometheus:
     ) -> tuple[dict[str, str], ...]:
         """The label sets of the series that the selectors pick."""
         params = (*(("match[]", one) for one in match), *_span(start, end))
-        return await self._read("/series", params, lambda data: tuple(state.text_map(one) for one in state.rows(data)))
+        return await self._read("/series", params, lambda data: tuple(text_map(one) for one in rows(data)))
 
     async def labels(self, match: Sequence[str] = ()) -> tuple[str, ...]:
         """The names of all labels (of the series that the selectors pick)."""
@@ -236,7 +237,7 @@ def read_data(answer: Answer, read: Callable[[Any], T]) -> T:
 
 
 def _texts(data: Any) -> tuple[str, ...]:
-    values = state.rows(data)
+    values = rows(data)
     "".join(values)
     return tuple(values)
 
