@@ -38,7 +38,7 @@ MACHINE_MEMORY = "max by (instance) (node_memory_MemTotal_bytes)"
 
 @check(
     "capacity.cpu",
-    title="Every node has processor time to spare",
+    title="every node has processor time to spare",
     needs=["metrics"],
     runbook="capacity",
     hint="see what takes the processor on that machine (top -o %CPU)",
@@ -53,7 +53,7 @@ async def cpu(inputs: Inputs) -> Outcome:
 
 @check(
     "capacity.memory",
-    title="Every node has memory to spare",
+    title="every node has memory to spare",
     needs=["metrics"],
     runbook="high-memory-usage",
     hint="see which process holds it on that machine (top -o %MEM) and whether it grows",
@@ -79,7 +79,7 @@ async def read_memory(inputs: Inputs) -> Readings:
 
 @check(
     "capacity.disk",
-    title="Every node has disk space to spare",
+    title="every node has disk space to spare",
     needs=["metrics"],
     runbook="capacity",
     hint="see what fills the disk of that machine (df -h, du -xh --max-depth=2)",
@@ -107,7 +107,7 @@ def _shares_outcome(readings: Readings, threshold: Threshold, *, good: str, bad:
 
 @check(
     "capacity.network",
-    title="Every node moves data",
+    title="every node moves data",
     needs=["metrics"],
     runbook="capacity",
     hint="look at the node's connections (ss -tnp) and its log: it is up, but cut off or idle",
@@ -128,7 +128,7 @@ async def network(inputs: Inputs) -> Outcome:
 
 @check(
     "capacity.memory-trend",
-    title="No node is running out of memory",
+    title="no node is running out of memory",
     needs=["metrics"],
     runbook="high-memory-usage",
     hint="restart the node in a quiet moment before it is killed, and look for the leak from its start on",

@@ -19,6 +19,7 @@ from meshdiag.catalog import (
     Unit,
 )
 from meshdiag.checks import Outcome, check
+from meshdiag.checks.glimpse import counted, without_chance
 from meshdiag.checks.leaders import SLOW_S, judge_leaders, sum_up_rounds
 from meshdiag.checks.per_node import (
     MESH,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 @check(
     "consensus.round-duration",
-    title="Consensus rounds finish in time",
+    title="consensus rounds finish in time",
     needs=["metrics"],
     runbook="slow-consensus",
     hint="run 'meshdiag consensus --slow': it tells a slow leader from a slow link and a busy machine",
@@ -57,7 +58,7 @@ async def round_duration(inputs: Inputs) -> Outcome:
 
 @check(
     "consensus.failed-rounds",
-    title="Hardly any consensus round fails",
+    title="hardly any consensus round fails",
     needs=["metrics"],
     runbook="consensus-failure",
     hint="see whether one node or all of them fail, and read the log of the leader of the failed rounds",
@@ -65,14 +66,18 @@ async def round_duration(inputs: Inputs) -> Outcome:
 )
 async def failed_rounds(inputs: Inputs) -> Outcome:
     """Failed rounds a second on each node, as the rule ConsensusFailure is written."""
-    return await judged_outcome(
-        inputs, FAILED_ROUNDS, unit=Unit.PER_SECOND, good="hardly any round fails", bad="rounds fail"
+    readings = await read_nodes(inputs, FAILED_ROUNDS)
+    findings = judge_readings(
+        readings, inputs.threshold, Unit.PER_SECOND, good="hardly any round fails", bad="rounds fail"
     )
+    if not inputs.metrics.history:
+        findings = without_chance(findings, await counted(inputs, FAILED_ROUNDS))
+    return to_outcome(readings, findings)
 
 
 @check(
     "consensus.failed-share",
-    title="Nearly all consensus rounds succeed",
+    title="nearly all consensus rounds succeed",
     needs=["metrics"],
     runbook="consensus-failure",
     hint="see whether one node or all of them fail, and read the log of the leader of the failed rounds",
@@ -131,7 +136,7 @@ def judge_shares(
 
 @check(
     "consensus.vote-success",
-    title="Votes succeed",
+    title="votes succeed",
     needs=["metrics"],
     runbook="consensus-failure",
     hint="see whether the nodes with failing votes share a link, a version or an accused peer",
@@ -156,7 +161,7 @@ def judge_votes(readings: Readings, threshold: Threshold) -> tuple[Finding, ...]
 
 @check(
     "consensus.leader-elections",
-    title="The leader holds",
+    title="the leader holds",
     needs=["metrics"],
     runbook="leader-churn",
     hint="see who loses the lead each time (consensus.log) and whether that node pauses, or its link does",
@@ -183,7 +188,7 @@ def judge_elections(readings: Readings, threshold: Threshold) -> tuple[Finding, 
 
 @check(
     "consensus.byzantine",
-    title="No node is taken for Byzantine",
+    title="no node is taken for Byzantine",
     needs=["metrics"],
     runbook="byzantine-node",
     hint="isolate the accused node, keep its log and state, and compare its votes with the others'",
@@ -236,7 +241,7 @@ def judge_accusations(readings: Readings, accused: Mapping[str, set[str]], thres
 
 @check(
     "consensus.slow-leaders",
-    title="No single leader stands behind the slow rounds",
+    title="no single leader stands behind the slow rounds",
     needs=["meshlog"],
     runbook="slow-consensus",
     hint="look at that node first: its load (capacity.*), its clock and its links (peers.latency)",

@@ -28,7 +28,7 @@ sample is; every job counts, as it is node_exporter that usually exposes it."""
 
 @check(
     "nodes.up",
-    title="Every node is up",
+    title="every node is up",
     needs=["metrics"],
     runbook="node-down",
     hint="look at the node's process and its log, then fetch its metrics page by hand",
@@ -99,7 +99,7 @@ def _names(findings: Sequence[Finding], roster: Roster, limit: int = 5) -> str:
 
 @check(
     "nodes.roles",
-    title="Every role has a node that is up",
+    title="every role has a node that is up",
     needs=["metrics"],
     runbook="node-down",
     hint="bring a node of that role back first: without bootstrap nobody joins, without aggregator no round ends",
@@ -138,7 +138,7 @@ def _count_roles(findings: Sequence[Finding]) -> str:
 
 @check(
     "nodes.restarted",
-    title="No node has restarted lately",
+    title="no node has restarted lately",
     needs=["metrics"],
     runbook="node-down",
     hint="look at the end of the log before the restart: out of memory, a crash, or a deployment",
@@ -169,7 +169,7 @@ async def restarted(inputs: Inputs) -> Outcome:
 
 @check(
     "nodes.scrape-age",
-    title="Every node was read lately",
+    title="every node was read lately",
     needs=["metrics"],
     runbook="monitoring-stack",
     hint="every other answer about these nodes is as old as this: look at the scrape interval and at Prometheus' load",
@@ -203,7 +203,7 @@ def _judge_age(node: Node, roster: Roster, threshold: Threshold, moment: datetim
 
 @check(
     "nodes.clock",
-    title="Every clock agrees with the monitoring's",
+    title="every clock agrees with the monitoring's",
     needs=["metrics"],
     runbook="slow-consensus",
     hint="look at the time service of that machine (chronyc tracking, timedatectl): votes and certificates need it",

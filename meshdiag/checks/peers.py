@@ -40,7 +40,7 @@ FAR_BELOW = 0.1
 
 @check(
     "peers.count",
-    title="Every node has peers enough",
+    title="every node has peers enough",
     needs=["metrics"],
     runbook="low-peer-count",
     hint="see whether it reaches the bootstrap node and its peers' ports (meshdiag consensus --slow tries them)",
@@ -53,7 +53,7 @@ async def count(inputs: Inputs) -> Outcome:
 
 @check(
     "peers.messages",
-    title="Messages flow as they did an hour ago",
+    title="messages flow as they did an hour ago",
     needs=["metrics"],
     runbook="network-latency",
     hint="see when the rate fell (meshdiag query --range 2h) and what changed then: peers lost, rounds stalled",
@@ -99,7 +99,7 @@ def judge_messages(readings: Readings, before: Mapping[str, float], threshold: T
 
 @check(
     "peers.connection-duration",
-    title="Peer connections last",
+    title="peer connections last",
     needs=["metrics"],
     runbook="network-latency",
     hint="look for that peer in the node's log: a connection that is always young is being made over and over",
@@ -162,7 +162,7 @@ def _with_peer(finding: Finding, peer: str, roster: Roster) -> Finding:
 
 @check(
     "peers.bandwidth",
-    title="Every node uses its links",
+    title="every node uses its links",
     needs=["metrics"],
     runbook="network-latency",
     hint="look at the node's connections (ss -tnp): it has links, and nothing goes over them",
@@ -183,7 +183,7 @@ async def bandwidth(inputs: Inputs) -> Outcome:
 
 @check(
     "peers.latency",
-    title="Every peer port answers quickly from here",
+    title="every peer port answers quickly from here",
     needs=["metrics", "connect"],
     runbook="network-latency",
     hint="try the same from the slow node's machine: from here only one end of each link is seen",

@@ -147,7 +147,7 @@ def join_roster(up: Iterable[Sample], times: Mapping[str, float], context: Conte
 def _node(sample: Sample, times: Mapping[str, float], listed: Mapping[str, NodeAddress], context: Context) -> Node:
     labels = sample.labels
     instance = labels.get("instance", "")
-    address = listed.get(instance) if context.nodes_expected else None
+    address = listed.get(instance)
     taken = times.get(instance)
     return Node(
         instance=instance,
