@@ -1,0 +1,113 @@
+"""What one node's trouble explains: peers that are missed, restarts, learning that stands still."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshdiag.causes import cause
+from meshdiag.causes.clues import listed, on, references
+from meshdiag.causes.consensus import FAILING, FEW, SATURATION, remedy, state_of
+from meshdiag.model import Cause
+
+if TYPE_CHECKING:
+    from meshdiag.causes.clues import Clues
+
+MISSED = ("peers.count", "nodes.roles", *FAILING, "consensus.leader-elections", "learning.training-progress")
+"""What a mesh shows that has lost a node."""
+
+
+@cause(confidence=0.97)
+def node_down(clues: Clues) -> Cause | None:
+    """A few nodes are down, and the others show it."""
+    down = clues.bad("nodes.up")
+    names = {clue.who for clue in down}
+    missed = [clue for clue in clues.bad(*MISSED) if clue.who not in names]
+    total = len(clues.results["nodes.up"].findings) if down else 0
+    if not down or not missed or (len(down) > FEW and 2 * len(down) > total):
+        return None
+    verb = "is" if len(names) == 1 else "are"
+    first = down[0].who
+    return Cause(
+        f"{listed(names_in_order(clues))} {verb} down, and that is why {consequence(missed[0].check)}",
+        references([*down, *missed[: 2 * FEW]]),
+        on(first, "'systemctl status agent-mesh; journalctl -u agent-mesh -n 50'", "meshdiag nodes"),
+    )
+
+
+def names_in_order(clues: Clues) -> list[str]:
+    """The nodes that are down, in the order of the findings."""
+    return [clue.who for clue in clues.bad("nodes.up")]
+
+
+def consequence(check: str) -> str:
+    """What a mesh suffers, as the end of a sentence."""
+    return {
+        "peers.count": "others have too few peers",
+        "nodes.roles": "a role has no node left",
+        "consensus.leader-elections": "leaders change",
+        "learning.training-progress": "training does not get on",
+    }.get(check, "rounds fail")
+
+
+@cause(confidence=0.8)
+def restarts_for_memory(clues: Clues) -> Cause | None:
+    """A node restarts, and its memory is full or filling."""
+    restarted = clues.by_node("nodes.restarted")
+    memory = clues.by_node("capacity.memory", "capacity.memory-trend")
+    both = [node for node in restarted if node in memory]
+    if not both or len(both) > FEW:
+        return None
+    node = both[0]
+    return Cause(
+        f"{listed(both)} most likely restarted for want of memory",
+        references([clue for name in both for clue in (*restarted[name], *memory[name])]),
+        on(node, "'dmesg -T | grep -i \"out of memory\"'", "meshdiag health --only 'capacity.memory*' --explain"),
+    )
+
+
+@cause(confidence=0.8)
+def learning_waits(clues: Clues) -> Cause | None:
+    """A learner stands still or aggregates slowly, and its machine is at a limit."""
+    slow = clues.by_node("learning.training-progress", "learning.aggregation-time")
+    limits = clues.by_node(*(check for check in SATURATION if check.startswith("capacity.")))
+    both = [node for node in slow if node in limits]
+    if not both or len(both) > FEW:
+        return None
+    worst = max((clue for node in both for clue in limits[node]), key=lambda clue: clue.finding.verdict.severity)
+    what = "aggregates slowly" if slow[worst.who][0].check == "learning.aggregation-time" else "is behind in training"
+    return Cause(
+        f"{worst.who} {what} because it {state_of(worst)}",
+        references([*limits[worst.who], *slow[worst.who]]),
+        remedy(worst),
+    )
+
+
+@cause(confidence=0.65)
+def one_bad_model(clues: Clues) -> Cause | None:
+    """The model is bad on a few learners only: their copy or their data, not the training."""
+    low = clues.by_node("learning.accuracy", "learning.accuracy-drop")
+    odd = clues.by_node("learning.accuracy-spread")
+    both = [node for node in low if node in odd]
+    if not both or len(both) > FEW or len(low) > len(both):
+        return None
+    return Cause(
+        f"The model is bad on {listed(both)} alone: look at its data and its copy of the model, not at the training",
+        references([clue for node in both for clue in (*low[node], *odd[node])]),
+        "meshdiag query fl_model_accuracy --range 6h --plot shows since when",
+    )
+
+
+@cause(confidence=0.6)
+def errors_beside_trouble(clues: Clues) -> Cause | None:
+    """A node is in trouble, and its log says that something fails there."""
+    logged = clues.by_node("logs.errors")
+    trouble = clues.by_node("learning.*", "consensus.slow-leaders", "consensus.round-duration", "nodes.restarted")
+    both = [node for node in logged if node in trouble]
+    if not both or len(both) > FEW:
+        return None
+    node = both[0]
+    return Cause(
+        f"{node} logs errors, and they may well say why it is in trouble",
+        references([*logged[node], *trouble[node]]),
+        "meshdiag health --only logs.errors --explain prints the latest of them and the command for more",
+    )
