@@ -1,0 +1,77 @@
+"""Every source against every fault, over real sockets: a value or one clear sentence, inside the time; never
+another exception, never a hang. A source joins by one line in ``SOURCES``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from meshdiag.context import Endpoint, NodeAddress
+from meshdiag.errors import QueryError, SourceError, Trouble
+from meshdiag.sources.alertmanager import Alertmanager
+from meshdiag.sources.prometheus import Prometheus
+from meshdiag.sources.scrape import Scrape
+from tests.faulty import FAULTS, Fault, faulty
+
+PATIENCE_S = 15
+"""The longest any question may take: several requests of ``timeout_s`` each, on a busy machine."""
+TIMEOUT_S = 1.0
+
+
+async def _prometheus(endpoint: Endpoint, ask: Callable[[Prometheus], Awaitable[Any]]) -> Any:
+    async with Prometheus(endpoint) as source:
+        return await ask(source)
+
+
+async def _alertmanager(endpoint: Endpoint, ask: Callable[[Alertmanager], Awaitable[Any]]) -> Any:
+    async with Alertmanager(endpoint) as source:
+        return await ask(source)
+
+
+async def _scrape(endpoint: Endpoint) -> Any:
+    node = NodeAddress(f"{endpoint.url}/metrics", "127.0.0.1:9091")
+    return await Scrape((node,), endpoint, single_look=True).instant("mesh_peer_count")
+
+
+SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
+    "Prometheus.instant": lambda endpoint: _prometheus(endpoint, lambda source: source.instant("up")),
+    "Prometheus.identify": lambda endpoint: _prometheus(endpoint, lambda source: source.identify()),
+    "Prometheus.rules": lambda endpoint: _prometheus(endpoint, lambda source: source.rules()),
+    "Alertmanager.alerts": lambda endpoint: _alertmanager(endpoint, lambda source: source.alerts()),
+    "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
+    "Scrape.instant": _scrape,
+}
+
+PAGE_FAULTS_TAKEN = {"other-json", "not-json", "empty-body", "html"}
+"""What is wrong for JSON is judged by the page reader's own rules on a metrics page."""
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("source", SOURCES)
+async def test_a_faulty_server_costs_one_clear_sentence(source: str, fault: Fault) -> None:
+    """Each fault gives a value or a SourceError with source, address and advice, inside the time."""
+    with faulty(fault.name) as server:
+        secret = server.url.replace("://", "://operator:s3cret@")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answer = await SOURCES[source](Endpoint(secret, timeout_s=TIMEOUT_S))
+        except SourceError as error:
+            _is_clear(error, server.url)
+            if fault.troubles and not (source.startswith("Scrape") and fault.name in PAGE_FAULTS_TAKEN):
+                assert error.trouble in fault.troubles, error
+        else:
+            assert answer is not None
+            assert fault.may_answer or source.startswith("Scrape"), answer
+
+
+def _is_clear(error: SourceError, url: str) -> None:
+    text = str(error)
+    assert error.source
+    assert "s3cret" not in text + error.where
+    assert url.partition("://")[2] in error.where + error.message
+    assert error.message.isprintable() and error.hint.isprintable(), text
+    if not isinstance(error, QueryError) and error.trouble is not Trouble.NOT_AVAILABLE:
+        assert error.hint, text
