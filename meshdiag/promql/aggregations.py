@@ -6,9 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import QueryError
-from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql.numbers import average, biggest, quantile, smallest, total, variance
-from meshdiag.promql.values import format_float
+from meshdiag.promql.values import METADATA, format_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +33,7 @@ def aggregate(evaluation: Evaluation, node: Aggregate) -> Elements:
 def _groups(node: Aggregate, elements: Elements) -> Iterable[Group]:
     """The elements by their grouping labels, in order of first appearance."""
     if node.without:
-        return _groups_without(frozenset(node.labels) | {NAME_LABEL}, elements)
+        return _groups_without(frozenset(node.labels) | METADATA, elements)
     if not node.labels:
         return [({}, elements)] if elements else []
     if len(node.labels) == 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql.numbers import divide, modulo, power
-from meshdiag.promql.values import distinct, same_name, show, without_name
+from meshdiag.promql.values import METADATA, distinct, same_name, show, without_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -75,20 +75,21 @@ def _with_scalar(node: Binary, elements: Elements, scalar: float, swapped: bool)
     return result if same_name(elements) else distinct(result)
 
 
-def signature(matching: Matching) -> Callable[[Labels], Hashable]:
-    """The part of the labels by which two vectors are matched."""
+def signature(matching: Matching, apart: frozenset[str] = frozenset({NAME_LABEL})) -> Callable[[Labels], Hashable]:
+    """The part of the labels by which two vectors are matched; the labels in ``apart`` only when named by ``on``."""
     if matching.on:
         names = tuple(sorted(matching.labels))
         if len(names) == 1:
             only = names[0]
             return lambda labels: labels.get(only, "")
         return lambda labels: tuple([labels.get(name, "") for name in names])
-    dropped = frozenset(matching.labels) | {NAME_LABEL}
+    dropped = frozenset(matching.labels) | apart
     return lambda labels: frozenset([pair for pair in labels.items() if pair[0] not in dropped])
 
 
 def _set(node: Binary, left: Elements, right: Elements) -> Elements:
-    sign = signature(node.matching)
+    # one side may have lost its type and unit with its name, the other not
+    sign = signature(node.matching, METADATA)
     if node.op == "or":
         taken = {sign(labels) for labels, _ in left}
         return left + [element for element in right if sign(element[0]) not in taken]

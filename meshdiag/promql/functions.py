@@ -298,7 +298,8 @@ OTHERS: dict[str, Callable[[Evaluation, ast.Call], Value]] = {
 
 
 def _least(evaluation: Evaluation, node: ast.Call, pick: Callable[[Sequence[float]], float]) -> float:
-    return pick([evaluation.scalar(argument) for argument in node.args])
+    values = [evaluation.scalar(argument) for argument in node.args]
+    return NAN if any(value != value for value in values) else pick(values)
 
 
 def known_names() -> list[str]:

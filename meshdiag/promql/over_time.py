@@ -30,7 +30,9 @@ def _plain(reduce: Callable[[Sequence[float]], float]) -> Callable[[Sequence[int
 
 
 def _mad(values: Sequence[float]) -> float:
-    """Median absolute deviation."""
+    """Median absolute deviation; NaN when a value is NaN."""
+    if any(value != value for value in values):
+        return math.nan
     median = numbers.quantile(0.5, values)
     return numbers.quantile(0.5, [abs(value - median) for value in values])
 

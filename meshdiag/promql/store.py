@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql.expressions import MatchKind
+from meshdiag.promql.values import without_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableSequence, Sequence
@@ -47,9 +48,7 @@ class StoredSeries:
     def bare(self) -> dict[str, str]:
         """The labels without the name, made once; never to be changed."""
         if self._bare is None:
-            bare = dict(self.labels)
-            bare.pop(NAME_LABEL, None)
-            self._bare = bare
+            self._bare = without_name(self.labels)
         return self._bare
 
     def append(self, time: int, value: float) -> None:

@@ -64,16 +64,20 @@ class Options:
     step_ms: int = 60_000
 
 
+METADATA = frozenset({NAME_LABEL, "__type__", "__unit__"})
+"""The labels that describe the metric: operators that make a new metric take them off."""
+
+
 def identity(labels: Labels) -> frozenset[tuple[str, str]]:
     """What makes a series: its labels, in no order."""
     return frozenset(labels.items())
 
 
 def without_name(labels: Labels) -> Labels:
-    """The labels without the metric's name."""
-    if NAME_LABEL not in labels:
+    """The labels without the metric's name, and without its type and unit, which go with the name."""
+    if METADATA.isdisjoint(labels):
         return labels
-    return {name: value for name, value in labels.items() if name != NAME_LABEL}
+    return {name: value for name, value in labels.items() if name not in METADATA}
 
 
 def mapped(elements: Elements, values: Iterable[float]) -> Elements:
