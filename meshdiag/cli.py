@@ -39,9 +39,10 @@ class Commands(click.Group):
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], self.list_commands(ctx), n=2)
-            if close:
-                error.message = f"{error.message.rstrip('.')}; did you mean {' or '.join(close)}?"
-            raise
+            if not close:
+                raise
+            message = f"{error.message.rstrip('.')}; did you mean {' or '.join(close)}?"
+            raise click.UsageError(message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         by_section: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}

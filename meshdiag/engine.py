@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshdiag.checks import Check, Outcome, all_checks
 from meshdiag.checks.inputs import Inputs, Memo
@@ -114,8 +114,8 @@ class _Runner:
         """Begin the command's table."""
         self.view = asyncio.create_task(self._draw(view), name="view")
 
-    def _pending(self) -> set[asyncio.Task[Result] | asyncio.Task[Table]]:
-        tasks = [*self.tasks.values(), *([self.view] if self.view else [])]
+    def _pending(self) -> set[asyncio.Task[Any]]:
+        tasks: list[asyncio.Task[Any]] = [*self.tasks.values(), *([self.view] if self.view else [])]
         return {task for task in tasks if not task.done()}
 
     async def wait(self, stopping: asyncio.Task[bool]) -> None:

@@ -38,7 +38,6 @@ async def open_sources(context: Context, direct: Direct = Direct.FALLBACK) -> As
             role_label=context.role_label,
             peer_label=context.peer_label,
         )
-        stack.push_async_callback(scrape.aclose)
         sources = Sources(
             metrics=(scrape,),
             scrape=scrape,

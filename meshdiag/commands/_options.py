@@ -78,7 +78,7 @@ def shared_flags(
     def decorate(command: F) -> F:
         @functools.wraps(command)
         @click.pass_context
-        def call(ctx: click.Context, **given: Any) -> Any:
+        def call(ctx: click.Context, /, **given: Any) -> Any:
             _note_where(ctx.obj, given)
             values = {one.name: given.pop(one.name, ()) for one in fields(Flags)}
             return ctx.invoke(command, flags=Flags(**values), **given)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshdiag.commands._options import DATA_FORMATS, Flags, shared_flags
+from meshdiag.commands._options import DATA_FORMATS, shared_flags
 
 if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
+    from meshdiag.commands._options import Flags
 
 SECTION = "Look at the mesh"
 
@@ -18,7 +19,7 @@ SLOW = ("consensus.*", "nodes.up", "nodes.clock", "capacity.*", "peers.*", "logs
 
 
 @click.command("consensus")
-@click.option("--slow", is_flag=True, help="Find out why rounds are slow: leaders, links, load, logs of the slow nodes.")
+@click.option("--slow", is_flag=True, help="Find out why rounds are slow: leaders, links, load, logs.")
 @shared_flags(formats=DATA_FORMATS)
 @click.pass_obj
 def command(invocation: Invocation, flags: Flags, slow: bool) -> int:

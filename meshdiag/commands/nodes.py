@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshdiag.commands._options import DATA_FORMATS, Flags, shared_flags
+from meshdiag.commands._options import DATA_FORMATS, shared_flags
 
 if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
+    from meshdiag.commands._options import Flags
 
 SECTION = "Look at the mesh"
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshdiag.commands._options import DATA_FORMATS, Flags, complete_metric, shared_flags
+from meshdiag.commands._options import DATA_FORMATS, complete_metric, shared_flags
 from meshdiag.commands._params import DURATION, RANGE
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from meshdiag.commands._invocation import Invocation
+    from meshdiag.commands._options import Flags
     from meshdiag.model import Range
     from meshdiag.views.query import Query
 
@@ -26,8 +27,8 @@ SECTION = "Look at the mesh"
 @click.option("--range", "span", type=DURATION, metavar="DURATION", help="Evaluate over this span, up to now or --at.")
 @click.option("--step", type=DURATION, metavar="DURATION", help="The step of --range (default: about 120 points).")
 @click.option("--plot", is_flag=True, help="Draw the series of --range in the terminal.")
-@click.option("--warn", type=RANGE, metavar="RANGE", help="Warn outside this Nagios range: 10, 10:, ~:10, 10:20, @10:20.")
-@click.option("--crit", type=RANGE, metavar="RANGE", help="Fail outside this Nagios range.")
+@click.option("--warn", type=RANGE, metavar="RANGE", help="Warn outside this range: 10, 10:, ~:10, 10:20, @10:20.")
+@click.option("--crit", type=RANGE, metavar="RANGE", help="Fail outside this range, written likewise.")
 @click.option("--metrics", is_flag=True, help="List metric names instead (PROMQL is then a glob).")
 @shared_flags(formats=DATA_FORMATS, checks=False)
 @click.pass_obj
@@ -77,11 +78,11 @@ def command(
 
 def _plot(query: Query) -> None:
     from meshdiag.metrics import Matrix
-    from meshdiag.render import make_console
     from meshdiag.render.plot import print_plot
+    from meshdiag.render.terminal import make_console
     from meshdiag.views.query import series_name
 
     if isinstance(query.answer, Matrix):
         console = make_console(sys.stdout)
         names = [series_name(series.labels) for series in query.answer.series]
-        print_plot(query.answer.series, names, console.file, width=console.width, colour=console.is_terminal)
+        print_plot(query.answer.series, names, sys.stdout, width=console.width, colour=console.is_terminal)

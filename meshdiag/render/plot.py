@@ -27,7 +27,9 @@ def print_plot(series: Sequence[Series], names: Sequence[str], stream: TextIO, *
     last = max((one.times[-1] for one in series if one.times), default=0.0)
     for one, name in list(zip(series, names, strict=True))[:MOST_SERIES]:
         points = [
-            ((time - last) / 60, value) for time, value in zip(one.times, one.values, strict=True) if math.isfinite(value)
+            ((time - last) / 60, value)
+            for time, value in zip(one.times, one.values, strict=True)
+            if math.isfinite(value)
         ]
         if points:
             plotext.plot([x for x, _y in points], [y for _x, y in points], label=one_line(name)[: width // 2])

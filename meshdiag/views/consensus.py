@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from meshdiag import catalog
 from meshdiag.catalog import Unit
-from meshdiag.metrics import Matrix
 from meshdiag.model import Column, Table
+from meshdiag.views.columns import ask_columns, node_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.roster import Node
 
 COLUMNS = (
     Column("name", "node"),
@@ -42,13 +41,10 @@ async def consensus_view(inputs: Inputs) -> Table:
         "elections": catalog.LEADER_ELECTIONS.increase(job, catalog.WINDOW),
         "byzantine": catalog.BYZANTINE.per_instance(job),
     }
-    roster, trends, *answers = await asyncio.gather(
-        inputs.roster(),
-        _trends(inputs, questions["round_s"]),
-        *(inputs.metrics.instant(query, inputs.at) for query in questions.values()),
+    roster, columns, trends = await asyncio.gather(
+        inputs.roster(), ask_columns(inputs, questions), _trends(inputs, questions["round_s"])
     )
-    values = {key: answer.by("instance") for key, answer in zip(questions, answers, strict=True)}
-    rows = [_row(node, values, trends.get(node.instance)) for node in roster.nodes.values()]
+    rows = [node_cells(node, columns) | {"round_trend_s": trends.get(node.instance)} for node in roster.nodes.values()]
     rows.sort(key=lambda row: (-_number(row["round_s"]), str(row["name"])))
     return Table(COLUMNS, tuple(rows))
 
@@ -58,20 +54,8 @@ async def _trends(inputs: Inputs, query: str) -> dict[str, Sequence[float]]:
     if not inputs.metrics.history:
         return {}
     step = max(timedelta(seconds=1), inputs.window / POINTS)
-    answer: Matrix = await inputs.metrics.range(query, inputs.moment - inputs.window, inputs.moment, step)
+    answer = await inputs.metrics.range(query, inputs.moment - inputs.window, inputs.moment, step)
     return {series.labels["instance"]: series.values for series in answer.series if "instance" in series.labels}
-
-
-def _row(
-    node: Node, values: Mapping[str, Mapping[str, float]], trend: Sequence[float] | None
-) -> dict[str, object]:
-    return {
-        **{key: answer.get(node.instance) for key, answer in values.items()},
-        "name": node.name,
-        "role": node.role,
-        "instance": node.instance,
-        "round_trend_s": trend,
-    }
 
 
 def _number(value: object) -> float:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from meshdiag import catalog
 from meshdiag.catalog import Unit
 from meshdiag.model import Column, Table, Verdict
+from meshdiag.views.columns import ask_columns, node_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.roster import Node
+    from meshdiag.views.columns import Columns
 
 COLUMNS = (
     Column("up", "up", "verdict"),
@@ -41,27 +41,17 @@ async def nodes_view(inputs: Inputs) -> Table:
         "round_s": catalog.ROUND_DURATION.per_instance(job),
         "started": catalog.START_TIME.per_instance(job),
     }
-    roster, *answers = await asyncio.gather(
-        inputs.roster(), *(inputs.metrics.instant(query, inputs.at) for query in questions.values())
-    )
-    values = {key: answer.by("instance") for key, answer in zip(questions, answers, strict=True)}
+    roster, columns = await asyncio.gather(inputs.roster(), ask_columns(inputs, questions))
     troubles = inputs.sources.scrape.problems if inputs.sources.scrape else {}
-    rows = [_row(node, values, inputs.moment, troubles.get(node.instance, "")) for node in roster.nodes.values()]
+    rows = [_row(node, columns, inputs.moment, troubles.get(node.instance, "")) for node in roster.nodes.values()]
     rows.sort(key=lambda row: (-Verdict(str(row["up"])).severity, str(row["role"]), str(row["name"])))
     return Table(COLUMNS, tuple(rows))
 
 
-def _row(
-    node: Node, values: Mapping[str, Mapping[str, float]], moment: datetime, trouble: str
-) -> dict[str, object]:
-    seen = {key: answer.get(node.instance) for key, answer in values.items()}
-    started = seen["started"]
-    return {
-        **seen,
+def _row(node: Node, columns: Columns, moment: datetime, trouble: str) -> dict[str, object]:
+    started = columns["started"].get(node.instance)
+    return node_cells(node, columns) | {
         "up": Verdict.PASS if node.up else Verdict.FAIL,
-        "name": node.name,
-        "role": node.role,
-        "instance": node.instance,
         "scrape_age_s": (moment - node.scraped).total_seconds() if node.scraped else None,
         "started": datetime.fromtimestamp(started, UTC) if started else None,
         "trouble": trouble,

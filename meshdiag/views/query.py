@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.checks import Check, Outcome
 from meshdiag.errors import QueryError
-from meshdiag.metrics import NAME_LABEL, AbsenceKind, Matrix, Series, Vector
-from meshdiag.model import Column, Finding, Range, Table, Threshold, Verdict
+from meshdiag.metrics import NAME_LABEL, AbsenceKind, Matrix, Vector
+from meshdiag.model import Column, Finding, Table, Threshold, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshdiag.checks.inputs import Inputs
+    from meshdiag.metrics import Series
+    from meshdiag.model import Range
 
 POINTS = 120
 """Points of a range query when no step is asked for."""

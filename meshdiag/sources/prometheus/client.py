@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from meshdiag.errors import QueryError
-from meshdiag.metrics import Matrix, Vector
+from meshdiag.errors import QueryError, SourceError
+from meshdiag.metrics import Described, Matrix, Vector
 from meshdiag.model import Evidence
 from meshdiag.sources.http import HttpClient, excerpt
 from meshdiag.sources.http.fields import rows, text_map
@@ -14,7 +15,7 @@ from meshdiag.sources.prometheus.api import Api
 from meshdiag.sources.prometheus.batch import Batcher, split_matrix, split_vector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Self
@@ -139,6 +140,19 @@ class Prometheus:
     async def metadata(self, metric: str | None = None) -> dict[str, state.MetricMetadata]:
         """Type, help and unit by metric name."""
         return await self._read("/metadata", (("metric", metric),) if metric else (), state.read_metadata)
+
+    async def names(self) -> Mapping[str, Described]:
+        """Every metric name, with type and help where the server keeps metadata."""
+        names, metadata = await asyncio.gather(self.label_values("__name__"), self._metadata_if_kept())
+        return {
+            name: Described(known.type, known.help) if (known := metadata.get(name)) else Described() for name in names
+        }
+
+    async def _metadata_if_kept(self) -> dict[str, state.MetricMetadata]:
+        try:
+            return await self.metadata()
+        except SourceError:  # Thanos, Cortex and VictoriaMetrics may keep none, and the names are the answer
+            return {}
 
     # what the server does --------------------------------------------------------------------------------
 

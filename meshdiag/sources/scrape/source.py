@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import QueryError, SourceError, Trouble
-from meshdiag.metrics import Matrix
+from meshdiag.metrics import Described, Matrix
 from meshdiag.model import Evidence
 from meshdiag.promql import evaluator
 from meshdiag.promql.selectors import Needs, metric_names, needs
@@ -109,12 +109,20 @@ class Scrape:
         await self.look()
         return self._observed.names_on_pages()
 
-    async def instant(self, query: str, at: datetime | None = None) -> Vector:
+    async def names(self) -> Mapping[str, Described]:
+        """Every name on the pages; what their metrics mean is left to the catalog."""
+        return dict.fromkeys(await self.metric_names(), Described())
+
+    async def evaluate(self, query: str, at: datetime | None = None) -> Vector | Matrix:
         """Evaluate an expression now. Raises ``SourceError`` (not available) for another moment."""
         wanted = needs(query)
         self._refuse_past(wanted, at)
         await self._prepare(wanted)
-        answer = evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS)
+        return evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS)
+
+    async def instant(self, query: str, at: datetime | None = None) -> Vector:
+        """The same, for an expression with one value a series."""
+        answer = await self.evaluate(query, at)
         if isinstance(answer, Matrix):
             raise QueryError(
                 "a range selector alone gives many values a series",
