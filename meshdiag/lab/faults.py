@@ -164,8 +164,6 @@ def node_down(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
     return [
         Expectation("nodes.up", Verdict.FAIL, down),
         Expectation("alerts.critical", Verdict.FAIL, down, "prometheus"),
-        Expectation("nodes.roles", Verdict.WARN, certain=False),
-        Expectation("peers.latency", Verdict.FAIL, down, certain=False),
         *_few_peers(mesh),
     ]
 
@@ -218,7 +216,9 @@ def memory_leak(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectati
         total = node.value(catalog.MEMORY_TOTAL, onset)
         grown = Line(0.76 * total, mesh.origin, 0.32 * total / length_s, 0.44 * total, 0.985 * total)
         _drive(node, catalog.MEMORY, grown, -math.inf)
-    return [Expectation("capacity.memory-trend", Verdict.WARN, _names(hit), "history")]
+    full_in_s = length_s * 0.24 / 0.32
+    verdict = Verdict.FAIL if full_in_s < 4 * 3_600 else Verdict.WARN
+    return [Expectation("capacity.memory-trend", verdict, _names(hit), "history")]
 
 
 @fault("disk-full", "An aggregator's disk is 98.5 % full.", among=(Role.AGGREGATOR,))
@@ -239,7 +239,7 @@ def partition(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
         for peer in node.peers:
             if peer not in _names(hit):
                 mesh.cut(node, mesh.node(peer), onset)
-        left = max(1.0, node.value(catalog.PEER_COUNT, mesh.origin)) / len(node.peers)
+        left = max(0.15, node.value(catalog.PEER_COUNT, mesh.origin) / len(node.peers))
         for metric in (catalog.MESSAGES, catalog.BANDWIDTH):
             level = _level(left * node.value(metric, onset), node, 0.05)
             _drive(node, metric, level, onset)
@@ -320,7 +320,7 @@ def leader_churn(mesh: Mesh, _hit: Sequence[Node], onset: float) -> list[Expecta
         mesh, mesh.node(committee[0]), "WARN consensus", 8, onset,
         lambda _t, k: f"leader {committee[k % len(committee)]} lost its lease, term {4_000 + k}",
     )  # fmt: skip
-    return [Expectation("consensus.leader-elections", Verdict.WARN, _names(mesh.up))]
+    return [Expectation("consensus.leader-elections", Verdict.FAIL, needs="history")]
 
 
 @fault("byzantine", "A trainer votes both ways; the nodes that lead rounds flag it as Byzantine.", leads=True)
@@ -336,7 +336,7 @@ def byzantine(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
             mesh, node, "WARN consensus", 60 + place, onset,
             lambda t, _k: f"byzantine behaviour of {liar.name}: two votes in round {mesh.rounds.number_at(t)}",
         )  # fmt: skip
-    return [Expectation("consensus.byzantine", Verdict.FAIL, _names(watchers))]
+    return [Expectation("consensus.byzantine", Verdict.FAIL, (liar.name,))]
 
 
 @fault(
@@ -367,7 +367,8 @@ def accuracy_drop(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expecta
         _drive(node, catalog.ACCURACY, low, onset, 60)
     return [
         Expectation("learning.accuracy", Verdict.WARN, _names(hit)),
-        Expectation("learning.accuracy-spread", Verdict.WARN, _names(hit), certain=False),
+        Expectation("learning.accuracy-spread", Verdict.WARN, _names(hit)),
+        Expectation("learning.accuracy-drop", Verdict.FAIL, _names(hit), "history"),
         Expectation("alerts.warning", Verdict.WARN, _names(hit), "prometheus"),
     ]
 
@@ -379,7 +380,7 @@ def training_stalled(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expe
         for stream in mesh.streams:
             if stream.node == node.name and stream.component == "learning":
                 stream.until = onset
-    return [Expectation("learning.training-progress", Verdict.FAIL, _names(hit))]
+    return [Expectation("learning.training-progress", Verdict.FAIL, _names(hit), "history")]
 
 
 @fault("privacy-exhausted", "A trainer has used up 99.6 % of its privacy budget.")
@@ -387,7 +388,10 @@ def privacy_exhausted(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Exp
     for node in hit:
         spent = Line(0.996, mesh.origin, 0.004 / DAY_S, 0, 1)
         _drive(node, catalog.PRIVACY_BUDGET, spent, onset)
-    return [Expectation("learning.privacy-budget", Verdict.FAIL, _names(hit))]
+    return [
+        Expectation("learning.privacy-budget", Verdict.FAIL, _names(hit)),
+        Expectation("learning.privacy-pace", Verdict.FAIL, _names(hit), "history"),
+    ]
 
 
 # Security

@@ -132,7 +132,7 @@ def scraping(nodes: Sequence[ServedNode], job: str, exporter: str | None, alertm
         "global": {
             "scrape_interval": interval,
             "scrape_timeout": interval,
-            "evaluation_interval": f"{min(5, max(1, len(nodes) // 200))}s",
+            "evaluation_interval": f"{min(3, max(1, len(nodes) // 400))}s",
         },
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": alertmanagers},
