@@ -34,10 +34,14 @@ _EVAL = re.compile(
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000, "y": 31_536_000_000}
-_SERIES = re.compile(r'\s*(?P<name>[a-zA-Z_:][\w:.]*)?\s*(?P<labels>\{(?:[^"}]|"(?:\\.|[^"\\])*")*\})?\s*(?P<rest>.*)', re.DOTALL)
+_SERIES = re.compile(
+    r'\s*(?P<name>[a-zA-Z_:][\w:.]*)?\s*(?P<labels>\{(?:[^"}]|"(?:\\.|[^"\\])*")*\})?\s*(?P<rest>.*)', re.DOTALL
+)
 _LABEL = re.compile(r'\s*(?:([\w.]+|"(?:\\.|[^"\\])*")\s*=\s*)?("(?:\\.|[^"\\])*")\s*(?:,|$)')
 _EXPANDING = re.compile(r"(?P<first>[^x]+?)(?:(?P<sign>[+-])(?P<by>[^x+-]+(?:e[+-]?\d+)?))?x(?P<times>\d+)")
-_REFUSED = re.compile(r"must contain at least one non-empty matcher|not evaluated here|not PromQL|does not parse|unknown function|unexpected|duration|fill mod")
+_REFUSED = re.compile(
+    r"must contain at least one non-empty matcher|not evaluated here|not PromQL|does not parse|unknown function|unexpected|duration|fill mod"
+)
 
 Key = frozenset[tuple[str, str]]
 

@@ -54,6 +54,41 @@ def variance(values: Sequence[float]) -> float:
     return NAN if any(math.isinf(value) for value in values) else squares / len(values)
 
 
+class Compensated:
+    """A running sum with the rounding error kept beside it (Kahan's method as Neumaier improved it)."""
+
+    __slots__ = ("error", "sum")
+
+    def __init__(self) -> None:
+        self.sum = self.error = 0.0
+
+    def add(self, value: float) -> None:
+        """Add a value."""
+        new = self.sum + value
+        if math.isinf(new):
+            self.error = 0.0
+        elif abs(self.sum) >= abs(value):
+            self.error += (self.sum - new) + value
+        else:
+            self.error += (value - new) + self.sum
+        self.sum = new
+
+    @property
+    def total(self) -> float:
+        """The sum so far."""
+        return self.sum + self.error
+
+
+def variance_compensated(values: Sequence[float]) -> float:
+    """The population variance with compensated sums, as over a range."""
+    mean, squares = Compensated(), Compensated()
+    for count, value in enumerate(values, 1):
+        delta = value - mean.total
+        mean.add(delta / count)
+        squares.add(delta * (value - mean.total))
+    return squares.total / len(values)
+
+
 def quantile(q: float, values: Sequence[float]) -> float:
     """The quantile, interpolated between neighbours; NaN counts as smallest."""
     if not values or math.isnan(q):

@@ -39,6 +39,10 @@ _POSIX_CLASSES = {
     "[:xdigit:]": "0-9A-Fa-f",
 }
 
+_SMOOTHING = (library.ValueType.Matrix, library.ValueType.Scalar, library.ValueType.Scalar)
+# Prometheus 3 renamed it to double_exponential_smoothing; rules and fingers still have the old name.
+library.register_extra_functions([library.Function("holt_winters", list(_SMOOTHING), library.ValueType.Vector)])
+
 
 @lru_cache(maxsize=512)
 def parse(query: str) -> ast.Expression:

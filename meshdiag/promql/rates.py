@@ -7,8 +7,11 @@ is computed over the span really observed. What a counter grew over a longer win
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from meshdiag.promql.numbers import Compensated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,13 +106,17 @@ def regression(times: Sequence[int], values: Sequence[float], origin: int) -> tu
     """Slope (per second) and the value at ``origin`` (milliseconds), by least squares."""
     count = len(times)
     if all(value == values[0] for value in values):
-        return (0.0, values[0]) if abs(values[0]) != float("inf") else (float("nan"), float("nan"))
-    x = [(time - origin) / 1000 for time in times]
-    mean_x, mean_y = sum(x) / count, sum(values) / count
-    cov = sum(a * b for a, b in zip(x, values, strict=True)) - count * mean_x * mean_y
-    var = sum(a * a for a in x) - count * mean_x * mean_x
+        return (0.0, values[0]) if math.isfinite(values[0]) else (math.nan, math.nan)
+    sums = [Compensated() for _ in range(4)]
+    for time, value in zip(times, values, strict=True):
+        x = (time - origin) / 1000
+        for one, term in zip(sums, (x, value, x * value, x * x), strict=True):
+            one.add(term)
+    sum_x, sum_y, sum_xy, sum_xx = (one.total for one in sums)
+    cov = sum_xy - sum_x * sum_y / count
+    var = sum_xx - sum_x * sum_x / count
     slope = cov / var
-    return slope, mean_y - slope * mean_x
+    return slope, sum_y / count - slope * sum_x / count
 
 
 def deriv(times: Sequence[int], values: Sequence[float], _span: Span) -> float | None:
