@@ -12,6 +12,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from meshdiag.model import Range
 from meshdiag.render.safe import one_line
 from meshdiag.units import rfc3339
 
@@ -62,6 +63,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return rfc3339(value)
+    if isinstance(value, Range):
+        return str(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value)
     if isinstance(value, list | tuple):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "meshdiag.report/1"
 SCHEMA_FILE = "report.schema.json"
+OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 def schema_text() -> str:
@@ -34,7 +35,11 @@ def schema_text() -> str:
 def to_json(report: Report, *, ascii_only: bool = False) -> str:
     """The report as one JSON object, indented, with a line break at the end. No character of it can do harm to
     a terminal; with ``ascii_only`` any stream can carry it."""
-    packed = orjson.dumps(as_object(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    told = as_object(report)
+    try:
+        packed = orjson.dumps(told, option=OPTIONS)
+    except orjson.JSONEncodeError:  # a lone surrogate somewhere, which is rare: only then is every string looked at
+        packed = orjson.dumps(_well_formed(told), option=OPTIONS)
     return json_escapes(packed.decode(), ascii_only=ascii_only)
 
 
@@ -42,8 +47,8 @@ def as_object(report: Report) -> dict[str, Any]:
     """The report as plain dicts and lists, in the contract's order of keys."""
     return {
         "schema": SCHEMA,
-        "command": well_formed(report.command),
-        "context": well_formed(report.context),
+        "command": report.command,
+        "context": report.context,
         "started": rfc3339(report.started),
         "duration_s": _number(report.duration_s),
         "verdict": str(report.verdict),
@@ -52,40 +57,40 @@ def as_object(report: Report) -> dict[str, Any]:
         "causes": [_cause(one) for one in report.causes],
         "data": None if report.data is None else [_row(row) for row in report.data.rows],
         "columns": None if report.data is None else _columns(report.data),
-        "notes": [well_formed(note) for note in report.notes],
+        "notes": list(report.notes),
     }
 
 
 def _result(result: Result) -> dict[str, Any]:
     return {
-        "id": well_formed(result.id),
-        "title": well_formed(result.title),
+        "id": result.id,
+        "title": result.title,
         "verdict": str(result.verdict),
-        "summary": well_formed(result.summary),
+        "summary": result.summary,
         "findings": [_finding(one) for one in result.findings],
         "evidence": [
             {
-                "source": well_formed(one.source),
-                "command": well_formed(one.command),
-                "excerpt": well_formed(one.excerpt),
+                "source": one.source,
+                "command": one.command,
+                "excerpt": one.excerpt,
             }
             for one in result.evidence
         ],
-        "hint": well_formed(result.hint),
-        "runbook": well_formed(result.runbook),
+        "hint": result.hint,
+        "runbook": result.runbook,
         "duration_s": _number(result.duration_s),
-        "because": None if result.because is None else well_formed(result.because),
+        "because": result.because,
     }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "subject": well_formed(finding.subject),
+        "subject": finding.subject,
         "verdict": str(finding.verdict),
         "value": None if finding.value is None else _number(finding.value),
-        "unit": None if finding.unit is None else well_formed(finding.unit),
+        "unit": finding.unit,
         "threshold": _threshold(finding.threshold),
-        "message": well_formed(finding.message),
+        "message": finding.message,
         "observed": None if finding.observed is None else rfc3339(finding.observed),
         "labels": _labels(finding.labels),
     }
@@ -95,7 +100,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
-    return {well_formed(name): well_formed(value) for name, value in labels.items()}
+    return {str(name): value for name, value in labels.items()}
 
 
 def _threshold(threshold: Threshold | None) -> dict[str, str | None] | None:
@@ -109,9 +114,9 @@ def _threshold(threshold: Threshold | None) -> dict[str, str | None] | None:
 
 def _cause(cause: Cause) -> dict[str, Any]:
     return {
-        "statement": well_formed(cause.statement),
-        "because": [well_formed(one) for one in cause.because],
-        "next": well_formed(cause.next),
+        "statement": cause.statement,
+        "because": list(cause.because),
+        "next": cause.next,
     }
 
 
@@ -122,7 +127,7 @@ def _columns(table: Table) -> list[dict[str, str | None]]:
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for key, value in row.items():
-        name = well_formed(key)
+        name = str(key)
         plain[name] = _cell(value)
         if isinstance(value, float) and not math.isfinite(value):
             plain[f"{name}_text"] = human(value, None)
@@ -133,17 +138,15 @@ def _cell(value: Any) -> Any:
     """A cell as JSON has it; what JSON does not know becomes text."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        return well_formed(str(value))
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, datetime):
         return rfc3339(value)
     if isinstance(value, dict):
-        return {well_formed(str(key)): _cell(one) for key, one in value.items()}
+        return {str(key): _cell(one) for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_cell(one) for one in value]
-    return well_formed(str(value))
+    return str(value)
 
 
 def _number(value: float) -> float | None:
@@ -151,3 +154,14 @@ def _number(value: float) -> float | None:
     if isinstance(value, int) and abs(value) >= 2**63:
         return float(value)
     return value if math.isfinite(value) else None
+
+
+def _well_formed(value: Any) -> Any:
+    """The same lists and dicts with every string one that an encoder takes."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [_well_formed(one) for one in value]
+    if isinstance(value, dict):
+        return {well_formed(key): _well_formed(one) for key, one in value.items()}
+    return value

@@ -9,7 +9,7 @@ from rich.text import Text
 from meshdiag.model import Verdict
 from meshdiag.render.findings import INDENT, Widths, print_rows, row_of
 from meshdiag.render.look import DIM, STRONG, STYLES
-from meshdiag.render.ranking import BAD, ranked
+from meshdiag.render.ranking import BAD, name_of, ranked
 from meshdiag.render.safe import few_lines, pasteable
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ class Blocks:
         for one in results:
             by_reason.setdefault(one.summary, []).append(one.id)
         for reason, ids in by_reason.items():
-            self.page.prose(self.look.text(reason), lead=self.look.word(Verdict.SKIP).append("  "))
+            self.page.prose(self.look.text(reason), lead=Text.assemble(self.look.word(Verdict.SKIP), "  "))
             self.page.names(ids, INDENT)
 
     def _many(self, group: Group) -> None:
         results = (group.result, *group.alike)
-        lead = self.look.word(group.result.verdict).append("  ")
+        lead = Text.assemble(self.look.word(group.result.verdict), "  ")
         self.page.prose(Text(f"{len(results)} checks have no answer", STRONG), lead=lead)
         self.page.prose(self.look.text(group.result.summary), 2)
         self.page.names([one.id for one in results], INDENT)
@@ -110,7 +110,9 @@ class Blocks:
     def _row_says_it(self, result: Result) -> bool:
         """Whether the summary only repeats the first finding, as those of checks without one of their own do."""
         shown = self._shown(result)[0]
-        return bool(shown) and result.summary.startswith(f"{shown[0].subject}: {shown[0].message}")
+        return bool(shown) and result.summary.startswith(
+            (f"{shown[0].subject}: {shown[0].message}", f"{name_of(shown[0])}: {shown[0].message}")
+        )
 
     def _rows(self, result: Result) -> list[Row]:
         return [row_of(one, self.now, self.look) for one in self._shown(result)[0]]
@@ -118,30 +120,30 @@ class Blocks:
     def _findings(self, result: Result) -> None:
         rows = self._rows(result)
         if rows:
-            said = "" if self._row_says_it(result) else self.look.plain(result.summary)
-            print_rows(self.page, rows, self.widths, said=said)
+            said = "" if self._row_says_it(result) else f"{result.title} {result.summary}"
+            print_rows(self.page, rows, self.widths, said=self.look.plain(said))
         if more := self._shown(result)[1]:
             self.page.prose(Text(f"and {len(more):,} more (-vv shows all)", DIM), INDENT)
 
     def _next_step(self, result: Result) -> None:
         page = self.page
-        lead = Text(self.look.arrow + " ", STYLES[result.verdict])
+        lead = Text(self.look.arrow + " ", STRONG)
         if result.hint:
             page.prose(self.look.text(result.hint), 2, lead)
         if not result.runbook:
             return
         runbook = self.look.text(f"runbook {result.runbook}", DIM)
-        if result.hint and page.room() >= runbook.cell_len + len(self.look.dot):
-            page.lines[-1].append(self.look.dot, DIM).append_text(runbook)
+        if result.hint:
+            page.follow(runbook, 2 + lead.cell_len)
         else:
-            page.prose(runbook, 2 + lead.cell_len)
+            page.prose(runbook, 2, lead)
 
     def _evidence(self, result: Result) -> None:
         """The commands that show it again, each on a line of its own that can be pasted as it is."""
         if not self.explain:
             return
         for one in result.evidence:
-            self.page.add(Text(f"  # {self.look.plain(one.source or 'shown again', 200)}", DIM))
+            self.page.prose(self.look.text(f"# {one.source or 'shown again'}", DIM, 200), INDENT)
             self.page.add(Text(" " * INDENT + self.look.plain(pasteable(one.command), None)))
             for line in few_lines(one.excerpt, EXCERPT_LINES):
                 self.page.prose(self.look.text(line, DIM), INDENT)

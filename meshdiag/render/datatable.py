@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import set_cell_size
 from rich.text import Text
 
 from meshdiag.model import Verdict
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 NARROW_TEXT = 14
 NARROW_TREND = 10
 WIDEST_TREND = 40
+WIDEST_NUMBER = 26
+"""Wider than any number that ``units.human`` writes; only a strange unit makes one longer."""
+BREAKS = " /.,:;=-_"
+"""Signs after which a long name is best broken."""
 RIGHT = frozenset({"number", "age"})
 """The kinds of column whose cells line up at the right."""
 
@@ -54,7 +59,7 @@ class Fitted:
 def print_table(page: Page, table: Table, *, width: int | None, utc: bool = False) -> None:
     """Print the rows within ``width`` cells, or as wide as they are when it is None."""
     if table.title:
-        page.add(page.look.text(table.title, STRONG))
+        page.prose(page.look.text(table.title, STRONG))
     if not table.rows:
         page.add(Text("no rows", DIM))
         return
@@ -78,13 +83,13 @@ def _fit(page: Page, column: Column, rows: Sequence[Mapping[str, Any]], utc: boo
     if trends:
         widest = min(max(map(len, trends)), WIDEST_TREND)
     fitted = Fitted(column, cells, trends, _shared_scale(column, trends), width=max(widest, Text(title).cell_len))
-    longest_word = max((Text(word).cell_len for word in title.split()), default=0)
+    longest_word = min(max((Text(word).cell_len for word in title.split()), default=0), NARROW_TEXT)
     if column.kind == "trend":
         fitted.narrowest = max(min(widest, NARROW_TREND), longest_word)
     elif column.kind in ("text", "time"):
         fitted.narrowest = max(min(widest, NARROW_TEXT), longest_word)
     else:
-        fitted.narrowest = max(widest, longest_word)
+        fitted.narrowest = max(min(widest, WIDEST_NUMBER), longest_word)
     return fitted
 
 
@@ -166,7 +171,7 @@ def _row(page: Page, columns: Sequence[Fitted], place: int) -> list[Text]:
 
 def _lines(page: Page, columns: Sequence[Fitted], cells: Sequence[Text], *, bottom: bool = False) -> list[Text]:
     """The lines of one row: more than one where a cell is folded."""
-    folded = [_folded(page, one, cell) for one, cell in zip(columns, cells, strict=True)]
+    folded = [_folded(one, cell) for one, cell in zip(columns, cells, strict=True)]
     height = max(len(cell) for cell in folded)
     lines = []
     for level in range(height):
@@ -183,10 +188,23 @@ def _lines(page: Page, columns: Sequence[Fitted], cells: Sequence[Text], *, bott
     return lines
 
 
-def _folded(page: Page, column: Fitted, cell: Text) -> list[Text]:
+def _folded(column: Fitted, cell: Text) -> list[Text]:
     if cell.cell_len <= column.width:
         return [cell]
-    return page.wrapped(cell, column.width)
+    return fold(cell, column.width)
+
+
+def fold(cell: Text, width: int) -> list[Text]:
+    """A cell in lines of ``width`` cells, broken after a space or a sign (``/ . , =``) where one is near."""
+    lines = []
+    while cell.cell_len > width:
+        end = len(set_cell_size(cell.plain, width).rstrip()) if width > 1 else 1
+        end = min(max(end, 1), len(cell))
+        near = max(cell.plain.rfind(sign, end // 2, end) for sign in BREAKS) + 1
+        lines.append(cell[: near or end])
+        lines[-1].rstrip()
+        cell = cell[near or end :]
+    return [*lines, cell]
 
 
 def _print_lines(page: Page, lines: Sequence[Text]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from meshdiag.model import Verdict
@@ -25,6 +27,7 @@ INDENT = 4
 WIDEST_NAME = 26
 """A longer name takes a line of its own, rather than the room of every other line."""
 ROOM_FOR_WORDS = 26
+_WORDS = re.compile(r"[^\W_]+")
 """With less room than this beside the numbers, the message goes below them."""
 
 
@@ -66,7 +69,7 @@ class Widths:
         rows = list(rows)
 
         def widest(cells: Iterable[str]) -> int:
-            return max((len(cell) for cell in cells if len(cell) <= WIDEST_NAME), default=0)
+            return max((width for width in map(cell_len, cells) if width <= WIDEST_NAME), default=0)
 
         return cls(
             name=widest(row.name for row in rows if row.instance or row.numbers),
@@ -95,8 +98,8 @@ def print_rows(page: Page, rows: Sequence[Row], widths: Widths, *, said: str = "
     """The lines of one check's findings. ``said`` is what the lines above said already: a message that all
     rows share and that stands there is not repeated."""
     shared = len({row.message for row in rows}) == 1
-    silent = shared and rows[0].message.lower() in said.lower()
-    if shared and not silent and len(rows) > 1:
+    silent = shared and _says_nothing_new(rows[0].message, said)
+    if shared and not silent and (len(rows) > 1 or not _room_for(rows[0], widths, page.width)):
         page.prose(Text(rows[0].message), 2)
         silent = True
     verdicts = {row.verdict for row in rows}
@@ -127,9 +130,10 @@ def _numbers(page: Page, line: Text, margin: int, row: Row, widths: Widths) -> T
     """The value beside what would be fine, and its age; below the name where that is too long."""
     _fill(line, margin + widths.name + (widths.instance + 1 if widths.instance else 0))
     numbers = Text(GAP)
-    numbers.append(row.value.rjust(widths.value), f"bold {STYLES[row.verdict]}" if row.value else "")
+    numbers.append(" " * (widths.value - cell_len(row.value)))
+    numbers.append(row.value, f"bold {STYLES[row.verdict]}")
     if widths.bound:
-        numbers.append(f"{GAP}{row.bound.ljust(widths.bound)}")
+        numbers.append(GAP + row.bound + " " * (widths.bound - cell_len(row.bound)))
     if row.age:
         numbers.append(GAP + row.age.ljust(widths.age), DIM)
     numbers.rstrip()
@@ -153,6 +157,24 @@ def _finish(page: Page, line: Text, margin: int, message: str) -> None:
     else:
         page.add(line)
         page.prose(words, margin + 2)
+
+
+def _room_for(row: Row, widths: Widths, width: int) -> bool:
+    """Whether a row's message fits beside its numbers; beside a name alone it is wrapped."""
+    columns = [1 + widths.instance if widths.instance else 0, widths.value, widths.bound, widths.age]
+    used = INDENT + widths.name + sum(columns) + len(GAP) * 4
+    return not row.numbers or used + cell_len(row.message) <= width
+
+
+def _says_nothing_new(message: str, said: str) -> bool:
+    """Whether every word that matters stands in what was said, in this form or a related one: "the certificate
+    expires soon" after "9 certificates expire soon"."""
+    known = {_stem(word) for word in _WORDS.findall(said)}
+    return all(_stem(word) in known for word in _WORDS.findall(message) if len(word) > 3)
+
+
+def _stem(word: str) -> str:
+    return word.lower()[:5]
 
 
 def _fill(line: Text, width: int) -> None:

@@ -7,6 +7,7 @@ skipped. JUnit knows no warning: WARN is a case that passed, and what it has to 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -29,7 +30,7 @@ def to_junit(report: Report) -> str:
         "failures": str(counts[Verdict.FAIL]),
         "errors": str(counts[Verdict.UNKNOWN]),
         "skipped": str(counts[Verdict.SKIP]),
-        "time": f"{report.duration_s:.3f}",
+        "time": _seconds(report.duration_s),
     }
     root = ET.Element("testsuites", {"name": "meshdiag", **totals})
     started = rfc3339(report.started).split(".")[0].rstrip("Z")
@@ -54,7 +55,7 @@ def _case(result: Result) -> ET.Element:
         {
             "classname": one_line(subject or result.id),
             "name": one_line(name),
-            "time": f"{result.duration_s:.3f}",
+            "time": _seconds(result.duration_s),
         },
     )
     if tag := TAGS.get(result.verdict):
@@ -83,6 +84,10 @@ def _line(finding: Finding) -> str:
     value, fine = value_text(finding), bound_text(finding)
     held = f": {value}" + (f" ({fine})" if fine else "") if value else ""
     return one_line(f"{finding.verdict} {name_of(finding)}{held} {finding.message}")
+
+
+def _seconds(duration: float) -> str:
+    return f"{duration if math.isfinite(duration) else 0:.3f}"
 
 
 def _say(parent: ET.Element, tag: str, lines: list[str]) -> None:

@@ -34,12 +34,20 @@ class Page:
         if self.lines and self.lines[-1].plain:
             self.lines.append(Text())
 
-    def room(self) -> int:
-        """The cells that are left on the last line."""
-        return self.width - self.lines[-1].cell_len if self.lines else self.width
+    def follow(self, text: Text, indent: int, between: str | None = None) -> None:
+        """Text on the last line, after ``between`` (a dot), or below it where there is no room."""
+        between = self.look.dot if between is None else between
+        last = self.lines[-1] if self.lines else Text()
+        if last.plain and last.cell_len + len(between) + text.cell_len <= self.width:
+            self.lines[-1] = Text.assemble(last, (between, DIM), text)
+            return
+        self.prose(text, indent)
 
     def prose(self, text: Text, indent: int = 0, lead: Text | None = None) -> None:
-        """Text wrapped to the page, after ``lead`` (an arrow, a badge) under whose end it hangs."""
+        """Text wrapped to the page, after ``lead`` (an arrow, a badge) under whose end it hangs. Nothing, for
+        no text and no lead."""
+        if not text.plain and lead is None:
+            return
         start = Text(" " * indent).append_text(lead) if lead is not None else Text(" " * indent)
         hang = start.cell_len
         for piece in self.wrapped(text, self.width - hang):

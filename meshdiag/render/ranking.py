@@ -103,4 +103,6 @@ def one_sentence(report: Report) -> str:
         return "everything that was looked at is fine"
     if worst.verdict is Verdict.SKIP:
         return "nothing was looked at: every check was skipped"
-    return worst.summary or worst.title
+    finding = next(iter(ranked(worst.findings)), None)
+    told = f"{name_of(finding)}: {finding.message}" if finding else f"{worst.verdict}: {worst.title}"
+    return worst.summary or told

@@ -116,4 +116,6 @@ def _quoted(char: str, quote: str) -> str:
     if not quote:
         return " " if _SPACES.match(char) else _escape(char)
     named = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char) or _escape(char)
+    if "\x80" <= char <= "\xff":
+        named = f"\\u00{ord(char):02x}"  # the shell takes \x80 for a byte, which is no character
     return f"{quote}$'{named}'{quote}"

@@ -87,8 +87,8 @@ def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: b
 def _headline(page: Page, report: Report, *, utc: bool) -> None:
     look = page.look
     badge = look.badge(report.verdict)
-    page.prose(look.text(one_sentence(report), STRONG), lead=badge.append(" "))
-    indent = badge.cell_len
+    page.prose(look.text(one_sentence(report), STRONG), lead=Text.assemble(badge, " "))
+    indent = badge.cell_len + 1
     counts = Text()
     for verdict in ORDER:
         if count := report.counts[verdict]:
@@ -96,13 +96,11 @@ def _headline(page: Page, report: Report, *, utc: bool) -> None:
             counts.append(f"{count:,} {verdict}", STYLES[verdict])
     place = look.text(report.context, DIM)
     for part in (human(report.duration_s, "s"), clock(report.started, utc=utc)):
-        place.append(look.dot + part)
-    if not counts:
-        page.prose(place, indent)
-    elif indent + counts.cell_len + 2 + place.cell_len <= page.width:
-        page.spread(counts, place, indent)
-    else:
+        place.append(look.dot + part, DIM)
+    if counts:
         page.prose(counts, indent)
+        page.follow(place, indent)
+    else:
         page.prose(place, indent)
 
 
@@ -139,7 +137,8 @@ def _the_rest(page: Page, report: Report, blocks: Blocks) -> None:
         if results:
             line.append("  " if line else "")
             line.append(f"{page.look.symbol(verdict)} {len(results):,} {words}", STYLES[verdict])
-    page.spread(line, Text(_offers(report, blocks.explain), DIM))
+    page.prose(line)
+    page.follow(Text(f"({_offers(report, blocks.explain)})", DIM), 2, between="   ")
 
 
 def _offers(report: Report, explained: bool) -> str:
