@@ -60,7 +60,6 @@ FAULTS = (
     _fault("refused", Trouble.REFUSED),
     _fault("unknown-host", Trouble.UNKNOWN_HOST),
     _fault("tls-not-trusted", Trouble.TLS),
-    _fault("tls-wrong-name", Trouble.TLS),
     _fault("not-tls", Trouble.TLS),
     _fault("status-401", Trouble.UNAUTHORIZED),
     _fault("status-403", Trouble.FORBIDDEN),
@@ -102,11 +101,7 @@ def faulty(name: str) -> Iterator[Faulty]:
     if name == "unknown-host":
         yield Faulty("http://no-such-host.invalid:9090", [])
         return
-    tls = None
-    if name == "tls-not-trusted":
-        tls = certified("127.0.0.1")
-    elif name == "tls-wrong-name":
-        tls = certified("mesh.example.org")
+    tls = certified("127.0.0.1") if name == "tls-not-trusted" else None
     with Server(HANDLERS.get(name, _send_content(name)), tls, RAW.get(name)) as server:
         url = server.url.replace("http://", "https://") if name == "not-tls" else server.url
         yield Faulty(url, server.asked)
@@ -258,7 +253,7 @@ def content(kind: str, path: str) -> tuple[bytes, str]:
 def _prometheus(kind: str, path: str) -> Any:
     if path.endswith("buildinfo"):
         return {"version": HOSTILE if kind == "hostile-labels" else "2.42.0"}
-    if path.endswith("/values") or path.endswith("/labels") or path.endswith("/series"):
+    if path.endswith(("/values", "/labels", "/series")):
         return []
     if path.endswith("query_range"):
         return {"resultType": "matrix", "result": [{"metric": m, "values": [[1.0, v]]} for m, v in _series(kind)]}

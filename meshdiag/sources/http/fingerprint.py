@@ -19,7 +19,7 @@ _HTML = re.compile(rb"^\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 _KNOWN = ("Grafana", "Alertmanager", "Prometheus", "Loki", "Jaeger", "VictoriaMetrics", "Thanos", "Mimir", "Cortex")
 _ANY = range(300, 600)
 _PAGE_OF = (
-    (b"prometheus_tsdb_head_series", "Prometheus", "Prometheus's own metrics page"),
+    (b"prometheus_tsdb_head_series", "Prometheus", "Prometheus"),
     (b"alertmanager_alerts", "Alertmanager", "Alertmanager"),
     (b"grafana_build_info", "Grafana", "Grafana"),
     (b"loki_build_info", "Loki", "Loki"),
@@ -58,17 +58,21 @@ def recognise(reply: Reply) -> Software:
 async def recognise_server(http: HttpClient) -> Software | None:
     """Ask a server that is not what was expected a few harmless questions, side by side; None when nothing is
     recognised. Never raises ``SourceError``."""
-    paths = ("/api/v2/status", "/api/health", "/metrics", "/")
+    paths = ("/api/v2/status", "/api/health", "/-/ready", "/metrics", "/")
     replies = await asyncio.gather(*(http.get(path, accept=_ANY) for path in paths), return_exceptions=True)
     answered = [None if isinstance(reply, BaseException) else reply for reply in replies]
     for reply in replies:
         if isinstance(reply, BaseException) and not isinstance(reply, SourceError):
             raise reply
-    status, health, *pages = answered
+    status, health, ready, *pages = answered
     if (body := _object(status)) is not None and {"cluster", "versionInfo"} <= body.keys():
         return Software("Alertmanager", "Alertmanager")
     if (body := _object(health)) is not None and "database" in body:
         return Software("Grafana", "Grafana")
+    said = ready.text[:80] if ready is not None and ready.status < 300 else ""
+    for name in ("Prometheus", "VictoriaMetrics"):
+        if said.startswith(name):  # "Prometheus Server is Ready."
+            return Software(name, name)
     found = [recognise(reply) for reply in pages if reply is not None and reply.status < 300 and reply.content]
     named = [one for one in found if one.name]
     return next((one for one in named if one.name != "web page"), named[0] if named else None)

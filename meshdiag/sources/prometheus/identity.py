@@ -64,8 +64,8 @@ async def _without_build(api: Api, error: SourceError, ready: Reply | BaseExcept
     if error.trouble is not Trouble.UNAUTHORIZED:
         try:
             answer = await api.evaluate("/query", (("query", "vector(1)"),))
-        except SourceError:
-            pass
+        except SourceError as refused:
+            error = refused  # about queries, which says more than about the build
         else:
             return Identity(_software(state.BuildInfo(), ready), "", _is_ready(ready), answer.reply.clock_skew_s)
     await _wrong(api, error, ready if not isinstance(ready, BaseException) else None)
