@@ -43,7 +43,7 @@ def init(path: Path | None, force: bool) -> None:
     if target is None:
         raise UsageError("there is no home folder to write to", hint="name a file with --path")
     write_starter(target, force=force)
-    click.echo(str(target))
+    click.echo(_safe(str(target)))
 
 
 @command.command("show")

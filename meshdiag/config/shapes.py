@@ -138,8 +138,22 @@ class Reader:
             try:
                 values[key] = msgspec.convert(value, fields[key].type)
             except (msgspec.ValidationError, OverflowError) as error:
-                self.problem(here, _expectation(str(error)))
+                # For a table msgspec does not tell which of its keys is wrong.
+                if isinstance(value, dict) and "[...]" in str(error):
+                    values[key] = self._each(value, here, fields[key].type)
+                else:
+                    self.problem(here, _expectation(str(error)))
         return shape(**values)
+
+    def _each(self, table: Mapping[str, Any], path: KeyPath, kind: Any) -> dict[str, Any]:
+        """The entries of a table that are of its kind; the others are noted, each by its own key."""
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            try:
+                values.update(msgspec.convert({key: value}, kind))
+            except (msgspec.ValidationError, OverflowError) as error:
+                self.problem((*path, key), _expectation(str(error)))
+        return values
 
     def _unknown(self, path: KeyPath, fields: Iterable[str]) -> None:
         key = str(path[-1])
@@ -165,5 +179,5 @@ def _expectation(message: str) -> str:
         return "is out of range" if "range" in message else "has a value of the wrong kind"
     found = _KINDS.get(got.strip("`"), got.strip("`"))
     index = re.search(r"\$\[(\d+)\]", place)
-    where = f" in place {int(index.group(1)) + 1}" if index else " in it" if "[...]" in place else ""
+    where = f" in place {int(index.group(1)) + 1}" if index else ""
     return f"expects {' or '.join(names)}{where}, got {found}"
