@@ -41,7 +41,7 @@ def lowest(inputs: Inputs) -> str:
 
 @check(
     "learning.training-progress",
-    title="Every learner finishes training rounds at the fleet's pace",
+    title="every learner finishes training rounds at the fleet's pace",
     needs=("metrics",),
     runbook="training-stalled",
     hint="look at the learner's log for a round that never ends: meshdiag health --only 'logs.*' -v on its machine",
@@ -132,7 +132,7 @@ def name_stalled(finding: Finding) -> Finding:
 
 @check(
     "learning.accuracy",
-    title="The model is accurate enough on every learner",
+    title="the model is accurate enough on every learner",
     needs=("metrics",),
     runbook="model-accuracy-drop",
     hint="compare the learners: meshdiag health --only 'learning.*' -vv; one far below the others is the suspect",
@@ -147,7 +147,7 @@ async def accuracy(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.accuracy-drop",
-    title="The model has not become worse over the window",
+    title="the model has not become worse over the window",
     needs=("metrics",),
     runbook="model-accuracy-drop",
     hint="plot it to see when it fell: meshdiag query fl_model_accuracy --range 6h --plot",
@@ -174,7 +174,7 @@ async def accuracy_drop(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.accuracy-spread",
-    title="No learner's model is far worse than the others'",
+    title="no learner's model is far worse than the rest",
     needs=("metrics",),
     runbook="model-accuracy-drop",
     hint="the learner may hold a stale or a poisoned model: look at its data and log before it takes part again",
@@ -207,7 +207,7 @@ def below_median(known: Mapping[str, float]) -> dict[str, float]:
 
 @check(
     "learning.aggregation-time",
-    title="Aggregating a training round is quick",
+    title="aggregating a training round is quick",
     needs=("metrics",),
     runbook="training-stalled",
     hint="see whether the aggregator is short of CPU or memory: meshdiag health --only 'capacity.*' -v",
@@ -220,7 +220,7 @@ async def aggregation_time(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.privacy-budget",
-    title="Every learner has privacy budget left",
+    title="every learner has privacy budget left",
     needs=("metrics",),
     runbook="privacy-budget",
     hint="stop training on this learner before the budget is gone; what is spent cannot be taken back",
@@ -235,7 +235,7 @@ async def privacy_budget(inputs: Inputs) -> Outcome:
 
 @check(
     "learning.privacy-pace",
-    title="The privacy budget lasts at its present pace",
+    title="the privacy budget lasts at its present pace",
     needs=("metrics",),
     runbook="privacy-budget",
     hint="train less often or with more noise, or plan for the end of the budget",

@@ -26,7 +26,7 @@ LOG = "log"
 
 @check(
     "logs.errors",
-    title="Nodes log hardly any errors",
+    title="nodes log hardly any errors",
     needs=("meshlog",),
     runbook="log-errors",
     hint="read the lines themselves: meshdiag health --only logs.errors --explain prints the command",

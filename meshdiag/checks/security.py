@@ -30,7 +30,7 @@ LEAST_DIRECT_RATE = 2.0
 
 @check(
     "security.auth-failures",
-    title="Authentications hardly ever fail",
+    title="authentications hardly ever fail",
     needs=("metrics",),
     runbook="security-events",
     hint="find out who fails, from the node's log: an expired credential repeats itself, an attacker varies",
@@ -61,7 +61,7 @@ def forgive_single(finding: Finding) -> Finding:
 
 @check(
     "security.certificates",
-    title="No node's certificate expires soon",
+    title="no node's certificate expires soon",
     needs=("metrics",),
     runbook="certificate-expiry",
     hint="renew the node's certificate and make it reload it; its peers refuse it from the day it expires",
@@ -86,7 +86,7 @@ def name_expired(finding: Finding) -> Finding:
 
 @check(
     "security.attacks",
-    title="No node has detected an attack",
+    title="no node has detected an attack",
     needs=("metrics",),
     runbook="security-events",
     hint="see what was detected and when: meshdiag query 'increase(security_attacks_detected_total[5m])' --range 6h",
@@ -174,7 +174,7 @@ def name_types(finding: Finding, counted: Mapping[str, Mapping[str, float]]) -> 
 
 @check(
     "security.encryption-overhead",
-    title="Encryption adds little time to messages",
+    title="encryption adds little time to messages",
     needs=("metrics",),
     runbook="security-events",
     hint="see whether the node is short of CPU: meshdiag health --only 'capacity.*' -v",
