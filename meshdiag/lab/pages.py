@@ -7,6 +7,7 @@ Source: Prometheus exposition formats 0.0.4 and OpenMetrics 1.0.0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,42 +15,63 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from meshdiag.lab.signals import Signal
-    from meshdiag.lab.simulation import Family, Labels, Node
+    from meshdiag.lab.simulation import Family, Node
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+FILLER_S = 10.0
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One node's page in one format: ``render`` fills in the values of a moment."""
+@dataclass(slots=True)
+class Part:
+    """A piece of a page: a template and the signals whose values go into it."""
 
-    content_type: str
     template: str
     signals: tuple[Signal, ...]
 
+    def render(self, moment: float) -> str:
+        """The piece with the values of a moment."""
+        return self.template % tuple([signal(moment) for signal in self.signals])
+
+
+@dataclass(slots=True)
+class Page:
+    """One node's page in one format. The ordinary metrics of a process, which are most of it and which nobody
+    asks for, move every ``FILLER_S`` seconds only."""
+
+    content_type: str
+    metrics: Part
+    filler: Part
+    end: str = ""
+    _filled: tuple[float, str] = (math.nan, "")
+
     def render(self, moment: float) -> bytes:
         """The page as it would be served at ``moment``."""
-        return (self.template % tuple([signal(moment) for signal in self.signals])).encode()
+        begun = moment - moment % FILLER_S
+        if self._filled[0] != begun:
+            self._filled = (begun, self.filler.render(begun))
+        return f"{self.metrics.render(moment)}{self._filled[1]}{self.end}".encode()
 
 
 def page(node: Node, moment: float, openmetrics: bool = False) -> Page:
     """A node's page with the series that exist at ``moment``."""
+    families = node.families.values()
+    metrics = _part([family for family in families if not family.filler], moment, openmetrics)
+    filler = _part([family for family in families if family.filler], moment, openmetrics)
+    return Page(OPENMETRICS, metrics, filler, "# EOF\n") if openmetrics else Page(TEXT, metrics, filler)
+
+
+def _part(families: Iterable[Family], moment: float, openmetrics: bool) -> Part:
     lines: list[str] = []
     signals: list[Signal] = []
-    for family in node.families.values():
+    for family in families:
         present = [one for one in family.series if one.exists(moment)]
-        if not present:
-            continue
-        lines += _head(family, openmetrics)
+        lines += _head(family, openmetrics) if present else []
         for one in present:
-            name = family.name + one.suffix
             form = family.form if one.suffix in ("", "_sum") else "%d"
-            lines.append(f"{_literal(name + labels_text(one.labels))} {form}")
+            lines.append(f"{_literal(family.name + one.suffix + labels_text(one.labels))} {form}\n")
             signals.append(one.signal)
-    if openmetrics:
-        lines.append("# EOF")
-    return Page(OPENMETRICS if openmetrics else TEXT, "\n".join(lines) + "\n", tuple(signals))
+    return Part("".join(lines), tuple(signals))
 
 
 def labels_text(labels: Iterable[tuple[str, str]]) -> str:
@@ -63,14 +85,9 @@ def escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def joined(*groups: Labels) -> Labels:
-    """Several groups of labels as one."""
-    return tuple(pair for group in groups for pair in group)
-
-
 def _head(family: Family, openmetrics: bool) -> list[str]:
     name = family.name.removesuffix("_total") if openmetrics and family.type == "counter" else family.name
-    return [f"# HELP {_literal(name)} {_literal(family.help)}", f"# TYPE {_literal(name)} {family.type}"]
+    return [f"# HELP {_literal(name)} {_literal(family.help)}\n", f"# TYPE {_literal(name)} {family.type}\n"]
 
 
 def _literal(text: str) -> str:

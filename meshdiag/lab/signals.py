@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import cos, sin
 
 Signal = Callable[[float], float]
 
@@ -52,7 +53,7 @@ class Steady:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wave:
     """A level that swings around itself: ``swing`` is the largest relative deviation (below 1)."""
 
@@ -60,30 +61,39 @@ class Wave:
     swing: float
     seed: int
     periods: tuple[float, float] = (97.0, 1013.0)
+    _fast: tuple[float, float] = field(init=False, repr=False)
+    _slow: tuple[float, float] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Thousands of waves are read for every page: what does not move is reckoned once.
+        fast, slow = self.periods
+        self._fast = (math.tau / fast, float(self.seed % 997))
+        self._slow = (math.tau / slow, float(self.seed % 991))
 
     def __call__(self, moment: float) -> float:
-        fast, slow = self.periods
-        one = math.sin(moment * math.tau / fast + self.seed % 997)
-        two = math.sin(moment * math.tau / slow + self.seed % 991)
-        return self.level * (1 + self.swing * (0.4 * one + 0.6 * two))
+        (fast, early), (slow, late) = self._fast, self._slow
+        return self.level * (1 + self.swing * (0.4 * sin(moment * fast + early) + 0.6 * sin(moment * slow + late)))
 
     def area(self, moment: float) -> float:
         """The integral from some fixed moment, up to a constant."""
-        fast, slow = self.periods
-        one = -math.cos(moment * math.tau / fast + self.seed % 997) * fast / math.tau
-        two = -math.cos(moment * math.tau / slow + self.seed % 991) * slow / math.tau
-        return self.level * (moment + self.swing * (0.4 * one + 0.6 * two))
+        (fast, early), (slow, late) = self._fast, self._slow
+        swung = 0.4 / fast * cos(moment * fast + early) + 0.6 / slow * cos(moment * slow + late)
+        return self.level * (moment - self.swing * swung)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Count:
     """A counter that grows at the rate that ``rate`` tells (per second), from 0 at ``start``."""
 
     rate: Wave
     start: float
+    _begun: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._begun = self.rate.area(self.start)
 
     def __call__(self, moment: float) -> float:
-        return self.rate.area(max(moment, self.start)) - self.rate.area(self.start)
+        return self.rate.area(max(moment, self.start)) - self._begun
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING
 
 from meshdiag import catalog
@@ -216,13 +217,12 @@ class _Maker:
 
     def __init__(self, mesh: Mesh, node: Node) -> None:
         self.mesh, self.node = mesh, node
-        self.seed, self.start = mesh.seed, node.start
-        self._drawn = 0
+        self.start = node.start
+        self._random = Random(mix(mesh.seed, node.index, 1))
 
     def luck(self, low: float, high: float) -> float:
         """A number from ``low`` to ``high`` that belongs to this node."""
-        self._drawn += 1
-        return low + (high - low) * (mix(self.seed, self.node.index, self._drawn) / 2**64)
+        return low + (high - low) * self._random.random()
 
     def wave(self, low: float, high: float, swing: float, periods: tuple[float, float] = (97.0, 1013.0)) -> Wave:
         """A wave around a level drawn from ``low`` to ``high``."""
