@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -85,9 +86,9 @@ async def down_reasons(inputs: Inputs, roster: Roster) -> Mapping[str, str]:
     except SourceError:
         return {}  # a relative of Prometheus may lack the page; that the node is down is known without it
     return {
-        target.labels.get("instance", ""): target.last_error
+        target.instance: target.last_error
         for target in targets.active
-        if target.labels.get("job") == inputs.context.job and target.last_error
+        if target.job == inputs.context.job and target.last_error
     }
 
 
@@ -211,8 +212,7 @@ def _judge_age(node: Node, roster: Roster, threshold: Threshold, moment: datetim
 )
 async def clock(inputs: Inputs) -> Outcome:
     """Each machine's clock, as node_exporter or the node itself exposes it, against the time of its scrape."""
-    roster = await inputs.roster()
-    vector = await inputs.metrics.instant(CLOCK_QUERY, inputs.at)
+    roster, vector = await asyncio.gather(inputs.roster(), inputs.metrics.instant(CLOCK_QUERY, inputs.at))
     evidence = inputs.metrics.evidence(CLOCK_QUERY, inputs.at)
     if not vector.samples:
         absence = await inputs.metrics.why_empty(CLOCK.name, inputs.at)

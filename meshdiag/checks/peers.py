@@ -63,10 +63,12 @@ async def messages(inputs: Inputs) -> Outcome:
     """The message rate of each node over its own an hour ago; without history only whether there are any."""
     job = inputs.context.job
     before_query = f"max by (instance) ({MESSAGES.selector(job)} offset {AGO})"
-    readings = await read_nodes(inputs, MESSAGES)
     if not inputs.metrics.history:
+        readings = await read_nodes(inputs, MESSAGES)
         return to_outcome(readings, judge_messages(readings, {}, inputs.threshold))
-    before = await inputs.metrics.instant(before_query, inputs.at)
+    readings, before = await asyncio.gather(
+        read_nodes(inputs, MESSAGES), inputs.metrics.instant(before_query, inputs.at)
+    )
     findings = judge_messages(readings, before.by("instance"), inputs.threshold)
     outcome = to_outcome(readings, findings)
     return replace(outcome, evidence=(*outcome.evidence, inputs.metrics.evidence(before_query, inputs.at)))
