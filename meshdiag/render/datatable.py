@@ -33,8 +33,10 @@ NARROW_TREND = 10
 WIDEST_TREND = 40
 WIDEST_NUMBER = 26
 """Wider than any number that ``units.human`` writes; only a strange unit makes one longer."""
-BREAKS = " /.,:;=-_"
+BREAKS = "/.,:;=-_"
 """Signs after which a long name is best broken."""
+FOLDED = frozenset({"text", "time", "trend"})
+"""The kinds of column whose cells can do with less room."""
 RIGHT = frozenset({"number", "age"})
 """The kinds of column whose cells line up at the right."""
 
@@ -71,7 +73,7 @@ def print_table(page: Page, table: Table, *, width: int | None, utc: bool = Fals
         _print_lines(page, _row(page, columns, place))
     if left_out:
         names = ", ".join(page.look.plain(one.column.title) for one in left_out)
-        page.prose(Text(f"not shown for want of width: {names} (a wider terminal or -o json shows all)", DIM))
+        page.prose(Text(f"no room for: {names} (-o json or a wider terminal has them)", DIM))
 
 
 def _fit(page: Page, column: Column, rows: Sequence[Mapping[str, Any]], utc: bool) -> Fitted:
@@ -86,7 +88,7 @@ def _fit(page: Page, column: Column, rows: Sequence[Mapping[str, Any]], utc: boo
     longest_word = min(max((Text(word).cell_len for word in title.split()), default=0), NARROW_TEXT)
     if column.kind == "trend":
         fitted.narrowest = max(min(widest, NARROW_TREND), longest_word)
-    elif column.kind in ("text", "time"):
+    elif column.kind in FOLDED:
         fitted.narrowest = max(min(widest, NARROW_TEXT), longest_word)
     else:
         fitted.narrowest = max(min(widest, WIDEST_NUMBER), longest_word)
@@ -145,6 +147,10 @@ def _squeeze(columns: list[Fitted], width: int) -> list[Fitted]:
         place = next((i for i in range(len(columns) - 1, 0, -1) if columns[i].kind != "verdict"), len(columns) - 1)
         left_out.insert(0, columns.pop(place))
     excess = _total(columns) - width
+    for one in sorted(columns, key=lambda one: one.narrowest - one.width):
+        if excess > 0 and one.kind not in FOLDED:  # only its title is folded
+            excess -= one.width - one.narrowest
+            one.width = one.narrowest
     while excess > 0:
         roomy = [one for one in columns if one.width > one.narrowest]
         if not roomy:
@@ -200,7 +206,7 @@ def fold(cell: Text, width: int) -> list[Text]:
     while cell.cell_len > width:
         end = len(set_cell_size(cell.plain, width).rstrip()) if width > 1 else 1
         end = min(max(end, 1), len(cell))
-        near = max(cell.plain.rfind(sign, end // 2, end) for sign in BREAKS) + 1
+        near = max(cell.plain.rfind(" ", 0, end), *(cell.plain.rfind(sign, end // 2, end) for sign in BREAKS)) + 1
         lines.append(cell[: near or end])
         lines[-1].rstrip()
         cell = cell[near or end :]

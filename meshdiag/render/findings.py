@@ -50,7 +50,7 @@ class Row:
 
     def adds_nothing_to(self, said: str) -> bool:
         """Whether a line that was printed names it already, and it has no numbers to add."""
-        return not self.numbers and self.name in said
+        return not self.numbers and self.name.lower() in said.lower()
 
 
 @dataclass(frozen=True, slots=True)

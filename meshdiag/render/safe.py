@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LIMIT = 1000
+LIMIT = 600
 """Characters of one piece of text, beyond which it is cut, saying how much is missing."""
 MAX_MARKS = 3
 """Combining marks on one character; more are a tower that grows over the lines above."""

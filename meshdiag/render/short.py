@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from meshdiag.model import Verdict
@@ -25,6 +26,7 @@ WORDS_LIMIT = 200
 """Characters of the worst finding, so that the line fits a pager."""
 UOM = {"s": ("s", 1.0), "ms": ("ms", 1.0), "bytes": ("B", 1.0), "percent": ("%", 1.0), "ratio": ("%", 100.0)}
 """The guidelines' unit of measurement for each unit that has one, and the factor to it."""
+LARGEST = sys.float_info.max
 ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 
@@ -74,7 +76,8 @@ def _perfdata(results: Iterable[Result]) -> Iterable[str]:
 def _measure(finding: Finding) -> str:
     uom, factor = UOM.get(finding.unit or "", ("", 1.0))
     assert finding.value is not None
-    value = "U" if not math.isfinite(finding.value) else decimal(finding.value * factor) + uom
+    scaled = finding.value * factor
+    value = decimal(scaled) + uom if math.isfinite(scaled) else "U"
     threshold = finding.threshold
     warn = "" if threshold is None else _range(threshold.warn, factor)
     fail = "" if threshold is None else _range(threshold.fail, factor)
@@ -85,8 +88,8 @@ def _range(fine: Range | None, factor: float) -> str:
     """A range in the guidelines' form, in the unit of measurement."""
     if fine is None:
         return ""
-    low = "~" if fine.low == -math.inf else decimal(fine.low * factor)
-    high = "" if fine.high == math.inf else decimal(fine.high * factor)
+    low = "~" if fine.low * factor == -math.inf else decimal(min(fine.low * factor, LARGEST))
+    high = "" if fine.high * factor == math.inf else decimal(max(fine.high * factor, -LARGEST))
     body = high if low == "0" and high else f"{low}:{high}"
     return "@" + body if fine.inside else body
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshdiag.render.safe import encodable, few_lines, json_escapes, one_line, pasteable, well_formed
+from meshdiag.render.safe import LIMIT, encodable, few_lines, json_escapes, one_line, pasteable, well_formed
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -45,8 +45,8 @@ def test_what_cannot_be_seen_is_written_out(outside: str, shown: str) -> None:
 
 def test_a_long_text_is_cut_and_says_so() -> None:
     """A body of a megabyte does not fill the screen, and nobody takes the rest for the whole."""
-    assert one_line("x" * 1200) == "x" * 1000 + "... (200 more characters)"
-    assert one_line("x" * 1200, None) == "x" * 1200
+    assert one_line("x" * (LIMIT + 2000)) == "x" * LIMIT + "... (2,000 more characters)"
+    assert one_line("x" * (LIMIT + 2000), None) == "x" * (LIMIT + 2000)
 
 
 def test_towers_of_combining_marks_are_taken_down() -> None:
