@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshdiag.checks import Check, Outcome, all_checks
-from meshdiag.checks.inputs import Inputs, Memo
+from meshdiag.checks.inputs import Inputs, Memo, everything
 from meshdiag.context import CheckSettings
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Result, Verdict, count_verdicts
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
+    from meshdiag.checks.inputs import Wanted
     from meshdiag.context import Context
     from meshdiag.metrics import Metrics
     from meshdiag.model import Finding, Table
@@ -50,6 +51,7 @@ class Run:
     now: datetime
     window: timedelta
     at: datetime | None = None
+    wanted: Wanted = everything
     deadline_s: float = 20.0
     on_result: Callable[[Result], None] = field(default=lambda _result: None)
     """Called with each result as it comes, for progress."""
@@ -192,7 +194,9 @@ class _Runner:
 
     def _inputs(self, metrics: Metrics | None) -> Inputs:
         run = self.run
-        return Inputs(run.context, run.sources, run.now, run.window, run.at, chosen_metrics=metrics, memo=self.memo)
+        return Inputs(
+            run.context, run.sources, run.now, run.window, run.at, run.wanted, chosen_metrics=metrics, memo=self.memo
+        )
 
     async def _draw(self, view: View) -> Table:
         chosen = await self._choose_metrics(VIEW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -10,7 +11,7 @@ from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable, Mapping
+    from collections.abc import Coroutine, Hashable
     from datetime import datetime, timedelta
 
     from meshdiag.checks.roster import Roster
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from meshdiag.sources.tcp import TcpConnect
 
 T = TypeVar("T")
+Wanted = Callable[[Mapping[str, str]], bool]
+
+
+def everything(_labels: Mapping[str, str]) -> bool:
+    """No narrowing: all labels are wanted."""
+    return True
 
 
 class Memo:
@@ -51,8 +58,9 @@ class Inputs:
     """What a check is handed.
 
     now: when the run began (UTC), against which ages are told. at: the moment asked about, None for now.
-    window: how far back questions about history look. threshold: the check's, configuration included.
-    options: the check's further settings from the configuration.
+    window: how far back questions about history look.
+    wanted: says of labels whether the command was narrowed to them (alerts).
+    threshold: the check's, configuration included. options: the check's further settings from the configuration.
     metrics: where metrics come from in this run; raises ``SourceError`` where the check did not declare it.
     """
 
@@ -61,6 +69,7 @@ class Inputs:
     now: datetime
     window: timedelta
     at: datetime | None = None
+    wanted: Wanted = everything
     threshold: Threshold = field(default_factory=Threshold)
     options: Mapping[str, Any] = field(default_factory=dict)
     chosen_metrics: Metrics | None = None

@@ -20,7 +20,10 @@ class Invocation:
     overrides: dict[str, str] = field(default_factory=dict)
 
     def load(self) -> Loaded:
-        """Read the configuration. Raises ``ConfigError``."""
+        """Read the configuration. Raises ``ConfigError``, also for the settings of a check that does not exist."""
+        from meshdiag.checks import all_checks
         from meshdiag.config import load
 
-        return load(config_file=self.config_file, context=self.context, overrides=self.overrides)
+        return load(
+            config_file=self.config_file, context=self.context, overrides=self.overrides, known_checks=all_checks
+        )

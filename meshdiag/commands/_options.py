@@ -67,6 +67,13 @@ def complete_metric(ctx: click.Context, param: click.Parameter, incomplete: str)
     return complete_metric_names(ctx, param, incomplete)
 
 
+def complete_matcher(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete ``label=value``, from the server when it is quick."""
+    from meshdiag.completing import complete_labels
+
+    return complete_labels(ctx, param, incomplete)
+
+
 def shared_flags(
     *, formats: tuple[str, ...] = REPORT_FORMATS, checks: bool = True, since: str = "1h"
 ) -> Callable[[F], F]:

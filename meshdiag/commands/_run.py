@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from meshdiag.checks.inputs import everything
 from meshdiag.model import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from meshdiag.checks import Check
+    from meshdiag.checks.inputs import Wanted
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
     from meshdiag.engine import View
@@ -28,13 +30,14 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a command asks: ids or globs of checks (``without`` takes some out again), checks made
-    for this call (``extra``), and what makes its table."""
+    for this call (``extra``), what makes its table, and which labels it is narrowed to."""
 
     command: str
     checks: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     extra: tuple[Check, ...] = ()
     view: View | None = None
+    wanted: Wanted = everything
 
 
 def answer(invocation: Invocation, flags: Flags, question: Question) -> int:
@@ -106,7 +109,14 @@ async def _look(
     async with open_sources(context, direct) as sources:
         with progress(len(checks), quiet=flags.quiet) as on_result:
             run = Run(
-                context, sources, started, flags.since, flags.at, flags.deadline.total_seconds(), on_result=on_result
+                context,
+                sources,
+                started,
+                flags.since,
+                flags.at,
+                question.wanted,
+                deadline_s=flags.deadline.total_seconds(),
+                on_result=on_result,
             )
             answers = await run_checks(checks, run, stop, view=question.view)
     report = Report(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshdiag.commands._options import DATA_FORMATS, shared_flags
+from meshdiag.commands._options import DATA_FORMATS, complete_matcher, shared_flags
 
 if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
@@ -16,7 +16,7 @@ SECTION = "Look at the mesh"
 
 
 @click.command("alerts")
-@click.argument("matchers", nargs=-1, metavar="[LABEL=VALUE]...")
+@click.argument("matchers", nargs=-1, metavar="[LABEL=VALUE]...", shell_complete=complete_matcher)
 @shared_flags(formats=DATA_FORMATS)
 @click.pass_obj
 def command(invocation: Invocation, flags: Flags, matchers: tuple[str, ...]) -> int:
@@ -33,5 +33,5 @@ def command(invocation: Invocation, flags: Flags, matchers: tuple[str, ...]) -> 
     from meshdiag.commands._run import Question, answer
     from meshdiag.views.alerts import alerts_view, parse_matchers
 
-    wanted = parse_matchers(matchers)
-    return answer(invocation, flags, Question("alerts", ("alerts.*",), view=alerts_view(wanted)))
+    question = Question("alerts", ("alerts.*",), view=alerts_view, wanted=parse_matchers(matchers))
+    return answer(invocation, flags, question)

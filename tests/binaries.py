@@ -1,0 +1,29 @@
+"""The real programs that tests start: a test that needs one says so first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+PACKAGES = {
+    "prometheus": ("prometheus", "prometheus"),
+    "promtool": ("promtool", "prometheus"),
+    "alertmanager": ("prometheus-alertmanager", "prometheus-alertmanager"),
+    "node-exporter": ("prometheus-node-exporter", "prometheus-node-exporter"),
+    "victoria-metrics": ("victoria-metrics", "victoria-metrics"),
+}
+"""Our name for a program, its file, and the Debian package that holds it."""
+
+
+def need(name: str) -> str:
+    """The path of a program. Where it is missing the test is skipped; in CI it fails."""
+    program, package = PACKAGES.get(name, (name, name))
+    found = shutil.which(program)
+    if found is None:
+        reason = f"{program} is not installed (Debian package {package})"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found

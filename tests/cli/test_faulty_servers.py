@@ -1,0 +1,86 @@
+"""The whole program against every faulty server: a verdict with advice, never a pass, a traceback or a hang."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faulty import FAULTS, Fault, faulty
+from tests.program import run
+
+LIMITS = ("--timeout", "1s", "--deadline", "8s")
+
+
+def ask(url: str, *arguments: str) -> tuple[str, ...]:
+    """Arguments that point both servers at one address, with a password that must never be seen again."""
+    return (*arguments, "--prometheus-url", url, "--alertmanager-url", url, *LIMITS)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_health_never_passes_on_a_faulty_server(fault: Fault) -> None:
+    """What cannot be asked is a failure or unknown, named once, with what to try; dependants fold under it."""
+    with faulty(fault.name) as server:
+        ran = run(*ask(server.url, "health", "--no-direct", "-o", "json"), timeout=30)
+    report = ran.report
+    assert ran.code in (2, 3), (ran.code, report["verdict"])
+    assert ran.stderr == ""
+    gate = next(one for one in report["checks"] if one["id"] == "stack.prometheus")
+    if fault.troubles:
+        assert gate["verdict"] in ("fail", "unknown")
+        assert gate["hint"]
+        folded = [one for one in report["checks"] if one["because"] == "stack.prometheus"]
+        assert len(folded) > 10, "what needs Prometheus waits for it"
+    assert "pass" not in {one["verdict"] for one in report["checks"] if one["id"].startswith("consensus.")}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_what_a_terminal_gets_is_harmless_and_short(fault: Fault) -> None:
+    """One failed server is one failure on the screen, not twenty; no control character gets through."""
+    with faulty(fault.name) as server:
+        ran = run(*ask(server.url, "health", "--no-direct"), environment={"COLUMNS": "80"}, timeout=30)
+    lines = ran.stdout.splitlines()
+    assert ran.code in (2, 3)
+    assert all(line.isprintable() for line in lines), [line for line in lines if not line.isprintable()]
+    assert max(map(len, lines)) <= 80
+    if fault.troubles:
+        assert len(lines) < 45, ran.stdout
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_query_says_what_is_wrong(fault: Fault) -> None:
+    """An answer, or unknown with a reason; the exit code tells them apart."""
+    with faulty(fault.name) as server:
+        ran = run(*ask(server.url, "query", "up", "--no-direct", "-o", "json"), timeout=30)
+    if fault.troubles:
+        assert ran.code in (2, 3), ran.stdout
+    elif fault.name == "empty-result":
+        assert ran.code == 3
+        assert "up" in ran.check("query")["summary"]
+    else:
+        assert ran.report["data"]
+
+
+@pytest.mark.parametrize("command", ["consensus", "nodes", "alerts"])
+def test_every_command_survives_a_server_that_never_answers(command: str) -> None:
+    """The deadline holds for each command, and the gate is named."""
+    with faulty("never-answers") as server:
+        ran = run(*ask(server.url, command, "--no-direct", "-o", "json"), timeout=30)
+    assert ran.code in (2, 3)
+    assert ran.report["checks"]
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    """Secrets come from a file, a variable or a command; one in a flag is refused without being printed."""
+    ran = run("health", "--prometheus-url", "http://operator:s3cret@127.0.0.1:1")
+    assert ran.code == 64
+    assert "s3cret" not in ran.stderr + ran.stdout
+    assert ran.stderr.startswith("meshdiag: ")
+
+
+def test_prometheus_on_a_nodes_port_is_recognised(healthy_lab: object) -> None:
+    """The documented ports let a node's own page sit where Prometheus is expected: that is said, not trusted."""
+    page = next(iter(healthy_lab.nodes)).url.removesuffix("/metrics")  # type: ignore[attr-defined]
+    ran = run("health", "--no-direct", "--prometheus-url", page, "-o", "json")
+    gate = ran.check("stack.prometheus")
+    assert gate["verdict"] == "fail"
+    assert "metrics" in gate["summary"]
+    assert ran.code == 2
