@@ -54,12 +54,10 @@ def judge_errors(log: ErrorLog, threshold: Threshold, since: datetime) -> Outcom
             reason = f"none of {log.broken} lines in {', '.join(log.files)} can be understood"
         return Outcome(verdict=Verdict.UNKNOWN, summary=reason, evidence=evidence)
     minutes = max(log.covered_s, LEAST_COVERED_S) / 60
-    findings = [
-        judge_node(
-            node, {level: count for (who, level), count in log.counts.items() if who == node}, minutes, threshold, log
-        )
-        for node in sorted({node for node, _level in log.counts})
-    ]
+    by_node: dict[str, dict[str, int]] = {}
+    for (node, level), count in log.counts.items():
+        by_node.setdefault(node, {})[level] = count
+    findings = [judge_node(node, by_node[node], minutes, threshold, log) for node in sorted(by_node)]
     if log.broken > log.total:
         message = "most lines of the log cannot be understood"
         findings.append(Finding(LOG, Verdict.UNKNOWN, message, float(log.broken), "count"))
@@ -84,7 +82,8 @@ def sum_up(findings: list[Finding], log: ErrorLog) -> str:
     """One line: the worst node with its rate, what could not be read."""
     worst = max(findings, key=lambda finding: (finding.verdict.severity, finding.value or 0.0))
     if worst.verdict is Verdict.PASS:
-        text = f"{log.total} lines read, at most {human(worst.value or 0.0, UNIT)} are errors"
+        most = f"at most {human(worst.value, UNIT)} of a node are errors" if worst.value else "none is an error"
+        text = f"{log.total} lines read, {most}"
     elif worst.verdict is Verdict.UNKNOWN:
         text = worst.message
     else:
