@@ -6,6 +6,7 @@ Inside, a value is never scaled; these functions write it for a person, in plain
 from __future__ import annotations
 
 import math
+import sys
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -224,7 +225,7 @@ _WRITERS: dict[str, Callable[[float, int | None], str]] = {
     "ms": _milliseconds,
     "bytes": _bytes,
     "bytes/s": lambda value, decimals: _bytes(value, decimals) + "/s",
-    "ratio": lambda value, decimals: _percent(round(value * 100, 9), decimals),
+    "ratio": lambda value, decimals: _percent(min(round(value * 100, 9), sys.float_info.max), decimals),
     "percent": _percent,
     "days": _days,
     "1/s": _per_second,

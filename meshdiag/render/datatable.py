@@ -1,7 +1,8 @@
 """The table of a data command, fitted to the width of the page.
 
-Columns stand in the order of their importance. Where they do not all fit, trends are squeezed and text is
-folded first; then columns are left out from the right, and a line below names them: nothing is cut in silence.
+Columns stand in the order of their importance. Where they do not all fit, titles are folded, trends are squeezed
+and long text is folded; then columns are left out, empty ones first, the others from the right, and a line below
+names them: nothing is cut in silence.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from meshdiag.render.page import Page
     from meshdiag.render.spark import Span
 
-NARROW_TEXT = 14
+NARROW_TEXT = 20
 NARROW_TREND = 10
 WIDEST_TREND = 40
 WIDEST_NUMBER = 26
@@ -49,6 +50,7 @@ class Fitted:
     cells: list[Text]
     trends: list[list[float]]
     scale: Span | None = None
+    empty: bool = False
     width: int = 0
     narrowest: int = 0
 
@@ -84,7 +86,8 @@ def _fit(page: Page, column: Column, rows: Sequence[Mapping[str, Any]], utc: boo
     widest = max((cell.cell_len for cell in cells), default=0)
     if trends:
         widest = min(max(map(len, trends)), WIDEST_TREND)
-    fitted = Fitted(column, cells, trends, _shared_scale(column, trends), width=max(widest, Text(title).cell_len))
+    empty = all(row.get(column.key) is None for row in rows)
+    fitted = Fitted(column, cells, trends, _shared_scale(column, trends), empty, max(widest, Text(title).cell_len))
     longest_word = min(max((Text(word).cell_len for word in title.split()), default=0), NARROW_TEXT)
     if column.kind == "trend":
         fitted.narrowest = max(min(widest, NARROW_TREND), longest_word)
@@ -144,8 +147,7 @@ def _squeeze(columns: list[Fitted], width: int) -> list[Fitted]:
     """Make the columns fit: fold what can be folded, then take columns out from the right. Returns those."""
     left_out: list[Fitted] = []
     while _total(columns, narrow=True) > width and len(columns) > 1:
-        place = next((i for i in range(len(columns) - 1, 0, -1) if columns[i].kind != "verdict"), len(columns) - 1)
-        left_out.insert(0, columns.pop(place))
+        left_out.insert(0, columns.pop(_least(columns)))
     excess = _total(columns) - width
     for one in sorted(columns, key=lambda one: one.narrowest - one.width):
         if excess > 0 and one.kind not in FOLDED:  # only its title is folded
@@ -160,6 +162,14 @@ def _squeeze(columns: list[Fitted], width: int) -> list[Fitted]:
         widest.width -= 1
         excess -= 1
     return left_out
+
+
+def _least(columns: Sequence[Fitted]) -> int:
+    """The place of the column that is missed least: one without any value, then the last one, never the first
+    nor a verdict while there are others."""
+    places = [place for place in range(1, len(columns)) if columns[place].kind != "verdict"]
+    empty = [place for place in places if columns[place].empty]
+    return (empty or places or [len(columns) - 1])[-1]
 
 
 def _total(columns: Sequence[Fitted], *, narrow: bool = False) -> int:

@@ -12,7 +12,7 @@ from meshdiag.units import beside, human_range
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from meshdiag.model import Finding, Range, Report, Result
+    from meshdiag.model import Cause, Finding, Range, Report, Result
 
 BAD = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN)
 """The verdicts that need a person, worst first."""
@@ -92,6 +92,18 @@ def bound_text(finding: Finding) -> str:
 def name_of(finding: Finding) -> str:
     """What people call the subject: the node's name where it is known."""
     return finding.labels.get("node") or finding.subject
+
+
+def grounds(cause: Cause, report: Report) -> str:
+    """What a cause rests on, each check once, its nodes by name: ``nodes.up (trainer-1), stack.loki``."""
+    names = {one.subject: name_of(one) for result in report.results for one in result.findings}
+    by_check: dict[str, list[str]] = {}
+    for ground in cause.because:
+        check, _, subject = ground.partition(" ")
+        subjects = by_check.setdefault(check, [])
+        if subject:
+            subjects.append(names.get(subject, subject))
+    return ", ".join(f"{check} ({', '.join(found)})" if found else check for check, found in by_check.items())
 
 
 def one_sentence(report: Report) -> str:

@@ -17,11 +17,11 @@ from meshdiag.render.blocks import Blocks
 from meshdiag.render.datatable import print_table
 from meshdiag.render.look import DIM, STRONG, STYLES
 from meshdiag.render.page import Page
-from meshdiag.render.ranking import groups, one_sentence
+from meshdiag.render.ranking import grounds, groups, one_sentence
 from meshdiag.units import clock, human
 
 if TYPE_CHECKING:
-    from meshdiag.model import Cause, Report
+    from meshdiag.model import Report
 
 USUAL_WIDTH = 80
 WIDEST_PROSE = 110
@@ -71,7 +71,7 @@ def render(
 
 
 def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: bool) -> None:
-    _causes(page, report.causes)
+    _causes(page, report)
     if report.data is not None:
         page.gap()
         print_table(page, report.data, width=None if whole_tables else page.console.width, utc=utc)
@@ -104,18 +104,16 @@ def _headline(page: Page, report: Report, *, utc: bool) -> None:
         page.prose(place, indent)
 
 
-def _causes(page: Page, causes: tuple[Cause, ...]) -> None:
-    if not causes:
+def _causes(page: Page, report: Report) -> None:
+    if not report.causes:
         return
     look = page.look
     page.gap()
-    page.add(Text("Likely cause" if len(causes) == 1 else "Likely causes", STRONG))
-    for cause in causes:
+    page.add(Text("Likely cause" if len(report.causes) == 1 else "Likely causes", STRONG))
+    for cause in report.causes:
         page.prose(look.text(cause.statement), 2)
         if cause.because:
-            because = Text("because of ", DIM)
-            because.append(", ".join(look.plain(one) for one in cause.because), DIM)
-            page.prose(because, 4)
+            page.prose(look.text(f"because of {grounds(cause, report)}", DIM), 4)
         if cause.next:
             page.prose(look.text(cause.next), 4, Text(look.arrow + " "))
 

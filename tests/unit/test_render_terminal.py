@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from meshdiag.model import Column, Report, Table, Verdict
+from meshdiag.model import Cause, Column, Report, Table, Verdict
 from meshdiag.render import render_report
 from meshdiag.render.terminal import bounded, make_console, render
 from tests.unit import report_strategies, reports
@@ -52,6 +52,13 @@ def test_causes_then_failures_then_unknown_then_warnings_then_a_count_of_what_pa
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "Votes succeed" not in text
+
+
+def test_a_cause_names_each_check_once_and_nodes_by_their_names() -> None:
+    """What a cause rests on is read by people: the instance of a finding becomes the name of its node."""
+    cause = Cause("one slow link", ("a.b x", "consensus.round-duration localhost:9091", "a.b y", "stack.loki"), "look")
+    text = page(replace(reports.mixed(), causes=(cause,)))
+    assert "because of a.b (x, y), consensus.round-duration (trainer-12), stack.loki" in text
 
 
 def test_a_finding_shows_its_value_beside_what_would_be_fine_and_its_age() -> None:
@@ -258,6 +265,13 @@ def test_a_verdict_column_is_never_left_out() -> None:
     row = {"name": "trainer-1", "verdict": Verdict.FAIL, **{f"n{n}": 123456.0 for n in range(30)}}
     text = page(Report("x", "local", reports.NOW, data=Table(columns, (row,))), 40)
     assert "trainer-1" in text and "✗ FAIL" in text and "no room for" in text
+
+
+def test_an_empty_column_is_the_first_to_go() -> None:
+    """A column without a single value does not push one with values off the page."""
+    columns = (Column("name", "name"), Column("none", "nothing at all", "number"), Column("n", "n", "number"))
+    text = page(Report("x", "local", reports.NOW, data=Table(columns, ({"name": "trainer-1", "n": 5.0},))), 20)
+    assert "no room for" in text.replace("\n", " ") and re.search(r"trainer-1 +5\n", text)
 
 
 def test_an_empty_report_is_unknown() -> None:
