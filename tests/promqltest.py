@@ -327,7 +327,7 @@ def line_of(file: Path, verdicts: list[Verdict]) -> str:
 if __name__ == "__main__":
     for one in files([Path(argument) for argument in sys.argv[1:]]):
         results = list(Runner().run(one))
-        print(line_of(one, results))  # noqa: T201
+        print(line_of(one, results))
         for result in results:
             if result.outcome == "failed":
-                print(f"  line {result.case.line}: {result.case.query}: {result.detail[:300]}")  # noqa: T201
+                print(f"  line {result.case.line}: {result.case.query}: {result.detail[:300]}")

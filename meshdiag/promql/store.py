@@ -83,7 +83,11 @@ class Store:
 
     def put(self, series: StoredSeries) -> StoredSeries:
         """Add a series that the caller knows to be new; ``series()`` does not find it again."""
-        self._by_name.setdefault(series.labels.get(NAME_LABEL, ""), []).append(series)
+        name = series.labels.get(NAME_LABEL, "")
+        named = self._by_name.get(name)
+        if named is None:
+            named = self._by_name[name] = []
+        named.append(series)
         return series
 
     def add(self, labels: Mapping[str, str], time: int, value: float) -> None:

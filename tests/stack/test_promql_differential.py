@@ -341,8 +341,25 @@ _matcher = st.sampled_from(
 _duration = st.sampled_from(["15s", "1m", "5m", "7m30s", "20m"])
 _offset = st.sampled_from(["", "", "", " offset 2m", " offset -30s"])
 _range_function = st.sampled_from(
-    "rate increase irate delta idelta deriv changes resets sum_over_time avg_over_time min_over_time max_over_time "
-    "count_over_time stddev_over_time stdvar_over_time last_over_time present_over_time".split()  # noqa: SIM905
+    [
+        "rate",
+        "increase",
+        "irate",
+        "delta",
+        "idelta",
+        "deriv",
+        "changes",
+        "resets",
+        "sum_over_time",
+        "avg_over_time",
+        "min_over_time",
+        "max_over_time",
+        "count_over_time",
+        "stddev_over_time",
+        "stdvar_over_time",
+        "last_over_time",
+        "present_over_time",
+    ]
 )
 # not ceil, floor and round: they turn a difference in the last digit into a whole one
 _function = st.sampled_from("abs exp sqrt ln sgn timestamp sort sort_desc".split())  # noqa: SIM905

@@ -33,7 +33,7 @@ def test_evaluates_as_prometheus_expects(path: Path, capsys: pytest.CaptureFixtu
     """Every evaluation gives what the file expects, is refused by name, or is listed with a reason."""
     verdicts = list(promqltest.Runner().run(path))
     with capsys.disabled():
-        print(f"\n{promqltest.line_of(path, verdicts)}", end="")  # noqa: T201
+        print(f"\n{promqltest.line_of(path, verdicts)}", end="")
     failed = {verdict.case.query: verdict.detail for verdict in verdicts if verdict.outcome == "failed"}
     excused = {entry["query"] for entry in EXCEPTIONS.get(path.name, [])}
     assert {query: failed[query] for query in failed.keys() - excused} == {}

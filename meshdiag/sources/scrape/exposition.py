@@ -78,12 +78,12 @@ class Reader:
         are seconds or milliseconds, and the page must end with ``# EOF`` then."""
         result = Page()
         if self._find is not None:
-            self._lines(self._find.findall(b"\n" + page), page, openmetrics, result)
+            lines: Iterable[tuple[bytes, bytes]] = self._find.findall(b"\n" + page)
         else:
-            split = (line.rpartition(b" ") for line in page.split(b"\n"))
-            self._lines(
-                ((head, b" " + value) if value else (b"", head) for head, _, value in split), page, openmetrics, result
-            )
+            lines = (_split(line) for line in page.split(b"\n"))
+        self._lines(lines, page, openmetrics, result)
+        if self._find is None and self.wanted is not None:
+            result.samples = [sample for sample in result.samples if sample[0] in self.wanted]
         if openmetrics and not page.rstrip().endswith(b"# EOF"):
             result.problems.append("the page does not end with # EOF, so it may have been cut short")
         return result
@@ -156,6 +156,12 @@ class Reader:
         return found[0], name, labels if wanted else None, value, time
 
 
+def _split(line: bytes) -> tuple[bytes, bytes]:
+    """A line in two: what stands before the value, and the rest."""
+    head, _, value = line.rpartition(b" ")
+    return (head, b" " + value) if value else (b"", line)
+
+
 def _finder(wanted: frozenset[str]) -> re.Pattern[bytes] | None:
     """An expression that finds the wanted lines of a page and splits each behind its labels; None when names
     are wanted that must be quoted. Names are grouped by their first word, which makes it twice as fast."""
@@ -191,7 +197,7 @@ def _labels(block: bytes | None, name: str) -> dict[str, str]:
     while place < len(inner):
         found = _LABEL.match(inner, place)
         if found is None:
-            if not inner[place:].strip():
+            if inner[place:].strip() in (b"", b","):
                 break
             raise ValueError("broken labels")
         if found["name"] is None and not found["equals"]:  # the metric's own name, quoted

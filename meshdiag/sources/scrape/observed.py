@@ -8,6 +8,8 @@ page that clash get the prefix ``exported_``. ``up`` and ``scrape_duration_secon
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -18,10 +20,10 @@ from meshdiag.promql.store import STALE_NAN, Store, StoredSeries
 from meshdiag.sources.scrape.exposition import Reader, sample_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from meshdiag.context import NodeAddress
-    from meshdiag.sources.scrape.exposition import Head
+    from meshdiag.sources.scrape.exposition import Head, Page
     from meshdiag.sources.scrape.pages import NodePage
 
 CLOCK = "node_time_seconds"
@@ -105,38 +107,36 @@ class Observed:
         self, look: Look, reader: Reader, wanted: frozenset[str] | None, skip: frozenset[str] = frozenset()
     ) -> None:
         clock = wanted is None or CLOCK in wanted
-        for address, node, page in zip(self._addresses, self._nodes, look.pages, strict=True):
-            touched: set[int] = set()
-            if page.error is None:
-                read = reader.read(page.body, openmetrics=page.openmetrics)
-                time = round(page.asked * 1000)
-                for name, labels, value, stamp in read.samples:
-                    if name in skip:
-                        continue
-                    key = id(labels)
-                    touched.add(key)
-                    series = node.series.get(key)
-                    if series is None:
-                        series = self._new(node, labels)
-                    if stamp is None:
-                        series.append(time, value)
-                    else:
-                        node.timed.add(key)
-                        series.append(round(stamp * 1000), value)
-                if read.problems and look is self.looks[-1]:
-                    self.problems.setdefault(address.instance, _summary(read.problems, read.broken))
-                if clock:
-                    self._clock(node, page)
-            self._end(node, touched, wanted, round(page.asked * 1000))
+        with _without_collection():
+            for address, node, page in zip(self._addresses, self._nodes, look.pages, strict=True):
+                touched: set[int] = set()
+                if page.error is None:
+                    read = reader.read(page.body, openmetrics=page.openmetrics)
+                    self._take(node, page, read, skip, touched)
+                    if read.problems and look is self.looks[-1]:
+                        self.problems.setdefault(address.instance, _summary(read.problems, read.broken))
+                    if clock:
+                        self._clock(node, page)
+                self._end(node, touched, wanted, round(page.asked * 1000))
 
-    def _new(self, node: _Node, labels: dict[str, str]) -> StoredSeries:
-        own = node.labels
-        if own.keys() & labels.keys():
-            labels_here = {(f"exported_{name}" if name in own else name): value for name, value in labels.items()}
-        else:
-            labels_here = labels
-        series = node.series[id(labels)] = self.store.put(StoredSeries({**labels_here, **own}))
-        return series
+    def _take(self, node: _Node, page: NodePage, read: Page, skip: frozenset[str], touched: set[int]) -> None:
+        """The samples of one page into the series of its node; ``touched`` gets the keys of those series."""
+        asked = round(page.asked * 1000)
+        known = node.series
+        for name, labels, value, stamp in read.samples:
+            if name in skip:
+                continue
+            key = id(labels)
+            touched.add(key)
+            time = asked
+            if stamp is not None:
+                node.timed.add(key)
+                time = round(stamp * 1000)
+            series = known.get(key)
+            if series is not None:
+                series.append(time, value)
+            else:
+                known[key] = self.store.put(StoredSeries(_labelled(labels, node.labels), [time], [value]))
 
     @staticmethod
     def _end(node: _Node, touched: set[int], wanted: frozenset[str] | None, time: int) -> None:
@@ -162,6 +162,26 @@ class Observed:
         date = _epoch(page.date)
         if date is not None:
             self._own(node, CLOCK, round(page.answered * 1000), date + DATE_HALF_S)
+
+
+def _labelled(labels: dict[str, str], own: dict[str, str]) -> dict[str, str]:
+    """A page's labels with those of its target, which have the right of way."""
+    if own.keys().isdisjoint(labels):
+        return {**labels, **own}
+    return {**{(f"exported_{name}" if name in own else name): value for name, value in labels.items()}, **own}
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: all that is read stays, and looking for garbage in it doubles the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _target_labels(node: NodeAddress, job: str, node_label: str, role_label: str) -> dict[str, str]:
