@@ -22,6 +22,8 @@ API: Final = "/api/v1"
 LONG_QUERY: Final = 1000
 """Queries above this many bytes go by POST: proxies cut long URLs."""
 FAILURES: Final = range(400, 600)
+STARTING: Final = b"Service Unavailable"
+"""The whole answer to every question while Prometheus reads its log."""
 REFUSED: Final = frozenset({"bad_data", "execution", "bad_request", "422", "400"})
 """The ``errorType`` values that put the blame on the question."""
 
@@ -79,7 +81,7 @@ class Api:
             refusal = _refusal(reply, query=query)
             if refusal is not None:
                 raise refusal
-        if reply.status == 503 and await self._is_starting():
+        if reply.status == 503 and reply.content.strip() == STARTING and await self._is_starting():
             raise reply.where.error(
                 Trouble.STARTING, "it is starting: alive, but not ready to answer", "ask again in a few seconds"
             )
@@ -100,7 +102,7 @@ class Api:
             )
         except SourceError:
             return False
-        return alive.status == 200 and ready.status == 503
+        return alive.status == 200 and ready.status in (200, 503)  # 200: it has become ready meanwhile
 
 
 def _success(reply: Reply) -> Answer:
