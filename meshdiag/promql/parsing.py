@@ -15,7 +15,7 @@ import promql_parser as library
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql import expressions as ast
-from meshdiag.promql.places import explain
+from meshdiag.promql.places import explain, negative_moment, pointing
 
 MAX_QUERY = 100_000
 """Longest query taken, in characters."""
@@ -51,6 +51,8 @@ def parse(query: str) -> ast.Expression:
         raise QueryError(f"the query is {len(query)} characters long; at most {MAX_QUERY} are read")
     if _nesting(query) > MAX_DEPTH:
         raise QueryError(f"the query is nested more than {MAX_DEPTH} levels deep")
+    if "@" in query and (place := negative_moment(query)) is not None:  # the library cannot hold one
+        raise pointing(query, place, "moments before 1970 are not evaluated here")
     try:
         parsed = library.parse(query)
     except ValueError as error:

@@ -8,6 +8,7 @@ Only runs when a query has already failed, so its cost does not matter much; it 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -31,13 +32,14 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _FILLERS = ("", " x", "[5m]", " x[5m]", ' "s"', ' x="s"', '="s"', " 1", "5m", ",x", ",x[5m]", " (x)", "(x)", "(x[5m])")
 _SYNTAX = re.compile(
     r"invalid promql query|unclosed|unexpected|no expression|bad number|unterminated|not a valid duration|illegal"
-    r"|unknown escape|invalid char|expected.*string"
+    r"|unknown escape|invalid char|missing unit"
 )
 _NAMED = (
     re.compile(r"unknown function with name '(?P<word>[^']*)'"),
-    re.compile(r"in call to function '(?P<word>[^']*)'"),
+    re.compile(r"in call to (?:function )?'(?P<word>[^']*)'"),
     re.compile(r"unexpected identifier '(?P<word>[^']*)' in label matching"),
     re.compile(r"no grouping allowed for '(?P<word>[^']*)'"),
+    re.compile(r"no arguments for aggregate expression '(?P<word>[^']*)'"),
     re.compile(r"(?P<word>bool) modifier"),
     re.compile(r"illegal regex for (?P<word>.*)"),
     re.compile(r"not a valid duration string: (?P<word>\S+)"),
@@ -59,87 +61,123 @@ def explain(query: str, message: str) -> QueryError:
     tokens = [token for token in _tokens(query) if token.kind != "space"]
     if not tokens:
         return QueryError("the query is empty", hint="write a metric name, say: up")
-    place, expected = _named_place(query, tokens, message)
+    sentence = message
+    place = _named_place(query, tokens, message)
     if place is None:
+        if not _SYNTAX.search(message):
+            return QueryError(f"cannot evaluate the query: {message}")
         place, expected = _syntax_place(query, tokens, message)
-    text = f"{_sentence(message)}{expected}"
-    return QueryError(f"{text}, at column {_column(query, place)}:\n{_caret(query, place)}", hint=_advice(message))
+        sentence = f"cannot parse the query: {expected}"
+    advice = _advice(query, place, tokens, message)
+    return pointing(query, place, sentence, advice)
 
 
-def _sentence(message: str) -> str:
-    return {"invalid promql query": "the query does not parse"}.get(message, message)
+def pointing(query: str, place: int, sentence: str, advice: str = "") -> QueryError:
+    """The error with its column, the line of the query and a caret under the place."""
+    return QueryError(f"{sentence}, at column {_column(query, place)}{advice}:\n{_caret(query, place)}")
 
 
-def _advice(message: str) -> str:
+def negative_moment(query: str) -> int | None:
+    """Where a query says ``@ -1``, or None."""
+    tokens = [token for token in _tokens(query) if token.kind != "space"]
+    pairs = itertools.pairwise(tokens)
+    return next((first.start for first, second in pairs if first.text == "@" and second.text == "-"), None)
+
+
+def _advice(query: str, place: int, tokens: list[Token], message: str) -> str:
+    """What to try, as a clause in parentheses; "" when nothing comes to mind."""
     found = _NAMED[0].search(message)
-    if found is None:
-        return ""
-    from meshdiag.promql.functions import known_names  # it reads queries itself, so not at the top
+    if found is not None:
+        from meshdiag.promql.functions import known_names  # it reads queries itself, so not at the top
 
-    near = difflib.get_close_matches(found["word"].lower(), known_names(), n=1, cutoff=0.6)
-    return (
-        f"did you mean {near[0]}?" if near else "see https://prometheus.io/docs/prometheus/latest/querying/functions/"
-    )
+        near = difflib.get_close_matches(found["word"].lower(), known_names(), n=1, cutoff=0.6)
+        return f" (did you mean {near[0]}?)" if near else ""
+    if "expected type matrix" in message:
+        return " (it needs a range, such as x[5m])"
+    for token in tokens:
+        if token.start <= place <= token.start + len(token.text) + 1 and token.text in _HABITS:
+            inside = _open([one for one in tokens if one.start < token.start])
+            if not (inside and inside[-1].text == "{"):
+                return f" (did you mean {_HABITS[token.text]}?)"
+    return ""
+
+
+_HABITS = {"=": "==", "&": "and", "|": "or", "!": "unless"}
+"""What people write who think in other languages."""
 
 
 def _tokens(query: str) -> list[Token]:
     return [Token(found.lastgroup or "", found[0], found.start()) for found in _TOKEN.finditer(query)]
 
 
-def _named_place(query: str, tokens: list[Token], message: str) -> tuple[int | None, str]:
+def _named_place(query: str, tokens: list[Token], message: str) -> int | None:
+    """The place of the word that the message is about, when it names one."""
     for pattern in _NAMED:
         if found := pattern.search(message):
+            word = found["word"]
             for token in tokens:
-                if token.text == found["word"] or token.text.strip("\"'`") == found["word"]:
-                    return token.start, ""
-            where = query.find(found["word"])
-            return (where if where >= 0 else None), ""
-    if "comparisons between scalars" in message:
-        return next((t.start for t in tokens if t.text in {"==", "!=", "<", ">", "<=", ">="}), None), ""
-    if "vector selector must contain" in message:
-        return next((t.start for t in tokens if t.text == "{"), None), ""
-    return None, ""
+                if token.text == word or token.text.strip("\"'`") == word:
+                    return token.start
+            where = query.find(word)
+            return where if where >= 0 else None
+    for words, wanted in _ABOUT:
+        if words in message:
+            return next((token.start for token in tokens if token.text[0] in wanted or token.text in wanted), None)
+    return None
+
+
+_ABOUT: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("comparisons between scalars", ("==", "!=", "<", ">", "<=", ">=")),
+    ("vector selector must contain", ("{",)),
+    ("binary expression must contain", ('"', "'", "`", "[")),
+    ("for aggregate expression", ("topk", "bottomk", "quantile", "count_values", "limitk", "sum", "avg", "max", "min")),
+    ("type string in aggregation", ("count_values",)),
+)
+"""What to look for when a message speaks of a thing without its name."""
 
 
 def _syntax_place(query: str, tokens: list[Token], message: str) -> tuple[int, str]:
     """The first token that cannot stand where it stands, and what could."""
-    if "unclosed left parenthesis" in message:
-        opened = _open(tokens)
-        last = next((token for token in reversed(opened) if token.text == "("), None)
-        if last is not None and _completable(query, len(query), tokens):
-            return last.start, ": this parenthesis is never closed; expected )"
-    if not _SYNTAX.search(message):
-        return tokens[0].start, ""
+    if "unclosed left parenthesis" in message and _completable(query, len(query), tokens):
+        last = next((token for token in reversed(_open(tokens)) if token.text == "("), None)
+        if last is not None:
+            return last.start, "this parenthesis is never closed"
     if len(tokens) <= MAX_TOKENS:
         for index, token in enumerate(tokens):
-            end = token.start + len(token.text)
-            if not _completable(query, end, tokens[: index + 1]):
-                before = tokens[:index]
-                return token.start, _expectation(query, token.start, before, token.text)
+            if not _completable(query, token.start + len(token.text), tokens[: index + 1]):
+                if "unterminated" in message and token.text in ("'", '"', "`"):
+                    return token.start, "this string is never closed"
+                return token.start, _expectation(query, token.start, tokens[:index], f"'{token.text[:30]}'")
     return len(query.rstrip()), _expectation(query, len(query), tokens, "the end")
 
 
 def _expectation(query: str, end: int, before: list[Token], found: str) -> str:
-    """What could stand at a place, tried out."""
-    fits = [
-        words
-        for sample, words in (
-            (" x", "a metric or expression"),
-            (' x="s"', "a label matcher"),
-            (' "s"', "a quoted string"),
-            (" 5m", "a duration"),
-            (" + x", "an operator"),
-            (",", "','"),
-        )
-        if _parses(query[:end] + sample, before, "x" if sample == "," else "")
-    ]
-    opened = _open(before)
-    if opened and not (fits and fits[0] == "a metric or expression"):
-        fits.append(f"'{_CLOSING[opened[-1].text]}'")
-    elif not opened and "an operator" in fits:
+    """What was found, and what could stand there instead, tried out."""
+    inside = opened[-1].text if (opened := _open(before)) else ""
+    fits = [words for sample, words in _CANDIDATES[inside] if _parses(query[:end] + sample, before, "")]
+    if inside in ("", "(") and fits and fits[0] == _OPERAND:
+        fits = [_OPERAND]
+    elif inside and _closes(query[:end], before):
+        fits.append(f"'{_CLOSING[inside]}'")
+    elif not inside and "an operator" in fits:
         fits.append("the end")
-    shown = found if found == "the end" else f"'{found[:30]}'"
-    return f": found {shown}, expected {' or '.join(dict.fromkeys(fits))}" if fits else f": {shown} cannot stand here"
+    return f"found {found}, expected {' or '.join(fits)}" if fits else f"{found} cannot stand here"
+
+
+_OPERAND = "a metric, number or function"
+_OUTSIDE = ((" x", _OPERAND), (" 5m", "a duration"), ("(a) (x)", "'('"), (" + x", "an operator"), (",x", "','"))
+_CANDIDATES: dict[str, tuple[tuple[str, str], ...]] = {
+    "": _OUTSIDE,
+    "(": _OUTSIDE,
+    "{": (('"s"', "a quoted string"), (' x="s"', "a label matcher"), (',x="s"', "','")),
+    "[": (("5m", "a duration such as 5m"),),
+}
+"""What may stand at a place, by the bracket that is open there: a sample to try and its name."""
+
+
+def _closes(beginning: str, before: list[Token]) -> bool:
+    """Whether closing the open brackets right here gives an expression."""
+    return _parses(beginning, before, "")
 
 
 def _completable(query: str, end: int, tokens: list[Token]) -> bool:
