@@ -97,6 +97,10 @@ async def failed_share(inputs: Inputs) -> Outcome:
         readings = nobody(await why_nobody(inputs, lacking), roster, lacking, evidence)
         return replace(to_outcome(readings, readings.missing), summary=_no_share(lacking.name))
     findings = judge_shares(roster, failures_of, totals, inputs.threshold)
+    if not inputs.metrics.history:
+        findings = without_chance(
+            findings, *await asyncio.gather(counted(inputs, FAILED_ROUNDS), counted(inputs, ROUNDS))
+        )
     readings = _empty(roster, evidence)
     return to_outcome(readings, (*findings, *missing_nodes(totals, roster, ROUNDS)))
 

@@ -33,24 +33,29 @@ async def counted(inputs: Inputs, metric: Metric) -> dict[str, float]:
     return vector.by("instance")
 
 
-def without_chance(findings: Sequence[Finding], events: Mapping[str, float]) -> tuple[Finding, ...]:
-    """The findings (values are rates a second), those excused whose few events may be chance.
+def without_chance(
+    findings: Sequence[Finding], events: Mapping[str, float], exposure: Mapping[str, float] | None = None
+) -> tuple[Finding, ...]:
+    """The findings, those excused whose few events may be chance.
 
-    A count is more than chance when it stands out on the node alone, or over the whole mesh.
+    ``events`` were counted by instance. Values are events per second, or per thing where ``exposure`` tells how
+    many things were counted (failed rounds per round). A count is more than chance when it stands out on the
+    node alone, or over the whole mesh.
     """
-    span = _span(findings, events)
-    together = sum(events.values())
+    if exposure is None:
+        exposure = dict.fromkeys(events, _span(findings, events))
+    together, exposed = sum(events.values()), sum(exposure.values())
     tempered = []
     for one in findings:
         limit = _limit(one.threshold, one.value)
         if limit is None or one.verdict not in (Verdict.WARN, Verdict.FAIL):
             tempered.append(one)
             continue
-        alone = events.get(one.subject, 0.0) > _chance(limit * span)
-        if alone or together > _chance(limit * span * len(events)):
+        alone = events.get(one.subject, 0.0) > _chance(limit * exposure.get(one.subject, 0.0))
+        if alone or together > _chance(limit * exposed):
             tempered.append(one)
         else:
-            tempered.append(replace(one, verdict=Verdict.PASS, message="too few events in so short a look for a rate"))
+            tempered.append(replace(one, verdict=Verdict.PASS, message="too few events in so short a look to judge by"))
     return tuple(tempered)
 
 

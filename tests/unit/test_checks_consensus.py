@@ -95,6 +95,18 @@ async def test_consensus_failed_share_is_told_where_a_total_is():
     assert by_subject(outcome)[TWO].value == pytest.approx(0.4, rel=0.05)
 
 
+@pytest.mark.parametrize(("seen", "expected"), [((0, 0, 1), "ppp"), ((0, 0, 2), "ppf"), ((1, 1, 1), "fff")])
+async def test_consensus_failed_share_is_not_told_from_a_single_round(seen, expected):
+    """Between two looks a node sees two rounds: one that failed is no share of a half."""
+    memory = mesh(direct=True)
+    for instance, grown in zip(ALL, seen, strict=True):
+        memory.add("consensus_failed_rounds_total", instance, lambda age, grown=grown: 50 if age else 50 + grown)
+        memory.add("consensus_rounds_total", instance, lambda age: 900 if age else 902)
+    words = {Verdict.PASS: "p", Verdict.FAIL: "f"}
+    found = verdicts(await ask("consensus.failed-share", memory))
+    assert "".join(words[found[instance]] for instance in ALL) == expected
+
+
 async def test_consensus_failed_share_says_that_the_rule_is_no_share():
     """Without a total the "10%" of the rule cannot be reckoned, and what the rule really says is told."""
     memory = mesh((ONE,))
