@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import promql_parser as library
 
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql import expressions as ast
-from meshdiag.promql.places import explain, negative_moment, pointing
+from meshdiag.promql.places import explain, out_of_bounds, pointing
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 MAX_QUERY = 100_000
 """Longest query taken, in characters."""
@@ -39,6 +42,8 @@ _POSIX_CLASSES = {
     "[:xdigit:]": "0-9A-Fa-f",
 }
 
+_SUSPECT = re.compile(r"@|\d{9}|\d[eE]")
+"""What a query with a time or duration out of bounds has in it: those crash the library instead of raising."""
 _SMOOTHING = (library.ValueType.Matrix, library.ValueType.Scalar, library.ValueType.Scalar)
 # Prometheus 3 renamed it to double_exponential_smoothing; rules and fingers still have the old name.
 library.register_extra_functions([library.Function("holt_winters", list(_SMOOTHING), library.ValueType.Vector)])
@@ -51,14 +56,14 @@ def parse(query: str) -> ast.Expression:
         raise QueryError(f"the query is {len(query)} characters long; at most {MAX_QUERY} are read")
     if _nesting(query) > MAX_DEPTH:
         raise QueryError(f"the query is nested more than {MAX_DEPTH} levels deep")
-    if "@" in query and (place := negative_moment(query)) is not None:  # the library cannot hold one
-        raise pointing(query, place, "moments before 1970 are not evaluated here")
+    if _SUSPECT.search(query) and (monster := out_of_bounds(query)) is not None:
+        raise pointing(query, monster, "a time or duration beyond what can be evaluated")
     try:
-        parsed = library.parse(query)
+        return _expression(library.parse(query))
     except ValueError as error:
         raise explain(query, str(error)) from None
-    try:
-        return _expression(parsed)
+    except OverflowError:
+        raise QueryError("a time or duration in the query is beyond what can be evaluated") from None
     except RecursionError:
         raise QueryError(f"the query is nested more than {MAX_DEPTH} levels deep") from None
 
@@ -130,14 +135,19 @@ def _at(node: Any) -> int | ast.Edge | None:
 
 
 def _range(node: Any) -> ast.RangeSelector:
-    return ast.RangeSelector(_selector(node.vector_selector), round(node.range.total_seconds() * 1000))
+    return ast.RangeSelector(_selector(node.vector_selector), _duration(node.range))
+
+
+def _duration(length: timedelta) -> int:
+    milliseconds = round(length.total_seconds() * 1000)
+    if milliseconds <= 0:
+        raise QueryError("a range or step must be at least one millisecond")
+    return milliseconds
 
 
 def _subquery(node: Any) -> ast.Subquery:
-    step = None if node.step is None else round(node.step.total_seconds() * 1000)
-    return ast.Subquery(
-        _expression(node.expr), round(node.range.total_seconds() * 1000), step, _offset(node), _at(node)
-    )
+    step = None if node.step is None else _duration(node.step)
+    return ast.Subquery(_expression(node.expr), _duration(node.range), step, _offset(node), _at(node))
 
 
 def _call(node: Any) -> ast.Call:

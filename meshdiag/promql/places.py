@@ -77,11 +77,31 @@ def pointing(query: str, place: int, sentence: str, advice: str = "") -> QueryEr
     return QueryError(f"{sentence}, at column {_column(query, place)}{advice}:\n{_caret(query, place)}")
 
 
-def negative_moment(query: str) -> int | None:
-    """Where a query says ``@ -1``, or None."""
+def out_of_bounds(query: str) -> int | None:
+    """The place of a time or duration that no clock knows (before 1970, or thousands of years), or None."""
     tokens = [token for token in _tokens(query) if token.kind != "space"]
-    pairs = itertools.pairwise(tokens)
-    return next((first.start for first, second in pairs if first.text == "@" and second.text == "-"), None)
+    for before, token in itertools.pairwise(tokens):
+        if before.text == "@" and token.text == "-":
+            return before.start
+        if before.text in _BEFORE_TIMES and token.kind == "number" and not _sane(token.text):
+            return token.start
+    return None
+
+
+_BEFORE_TIMES = frozenset({"@", "[", ":", "-", "offset"})
+MAX_SECONDS = 1e11
+"""Longest duration and latest moment taken, in seconds."""
+
+
+def _sane(number: str) -> bool:
+    digits = number.rstrip("smhdwy")
+    try:
+        return float(digits) * _UNITS.get(number[-1:], 1.0) <= MAX_SECONDS
+    except ValueError:  # 1h30m, say; or hexadecimal
+        return len(number) < 20
+
+
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
 
 
 def _advice(query: str, place: int, tokens: list[Token], message: str) -> str:

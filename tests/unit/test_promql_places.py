@@ -68,6 +68,19 @@ def test_empty_and_monstrous_queries_are_refused(query: str) -> None:
         parse(query)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("x[99999999y]", "x offset 99999999y", "x offset -1e300", "x @ 1e300", "x @ 253402300800", "x @ -1"),
+        *("x[1e18]", "x[5m:99999999y]", "x[0.0001]", "x[5m:0.0001]", "x @ NaN"),
+    ],
+)
+def test_times_that_no_clock_knows_are_refused(query: str) -> None:
+    """Durations of a million years and moments beyond the calendar are one clear sentence, no crash."""
+    with pytest.raises(QueryError):
+        parse(query)
+
+
 def test_nesting_has_a_limit_that_nobody_meets() -> None:
     """Deep but sane queries parse."""
     parse("(" * (MAX_DEPTH - 1) + "x" + ")" * (MAX_DEPTH - 1))
