@@ -22,6 +22,7 @@ from meshdiag.checks import Outcome, check
 from meshdiag.checks.glimpse import counted, without_chance
 from meshdiag.checks.leaders import SLOW_S, judge_leaders, sum_up_rounds
 from meshdiag.checks.per_node import (
+    EXCERPT_LINES,
     MESH,
     Readings,
     by_instance,
@@ -204,8 +205,9 @@ async def byzantine(inputs: Inputs) -> Outcome:
     query = f"max by (instance, peer) ({selector} > 0)"
     readings, accusing = await asyncio.gather(read_nodes(inputs, BYZANTINE), inputs.metrics.instant(query, inputs.at))
     findings = judge_accusations(readings, accusations(accusing, readings.roster), inputs.threshold)
-    outcome = to_outcome(readings, findings)
-    return replace(outcome, evidence=(inputs.metrics.evidence(query, inputs.at), *outcome.evidence))
+    said = [f"{one.labels.get('instance', '')} {one.labels.get('peer', '')} {one.value:g}" for one in accusing.samples]
+    who = inputs.metrics.evidence(query, inputs.at, "\n".join(said[:EXCERPT_LINES]))
+    return replace(to_outcome(readings, findings), evidence=(who, readings.evidence))
 
 
 def accusations(vector: Vector, roster: Roster) -> dict[str, set[str]]:

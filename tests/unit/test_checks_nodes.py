@@ -16,6 +16,7 @@ from meshdiag.errors import SourceError, Trouble
 from meshdiag.metrics import Sample
 from meshdiag.model import Verdict
 from meshdiag.sources import Sources
+from meshdiag.sources.prometheus import Target, Targets
 from tests.unit.memory_metrics import NOW, Memory, ask, mesh
 
 ONE, TWO, THREE = ALL = ("trainer-1:9091", "trainer-2:9091", "trainer-3:9091")
@@ -82,6 +83,23 @@ async def test_nodes_up_says_why_a_page_could_not_be_read():
     scrape = SimpleNamespace(name=memory.name, problems={TWO: "connection refused"})
     outcome = await ask("nodes.up", memory, sources=Sources(metrics=(memory,), scrape=scrape))
     assert by_subject(outcome)[TWO].message == "the node is down: connection refused"
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+async def test_nodes_up_asks_prometheus_why_a_scrape_failed(lacks):
+    """Prometheus keeps the error of each target; a server that lacks the page leaves the reason out."""
+    memory = mesh((ONE,))
+    memory.node(TWO, up=False)
+
+    async def targets():
+        if lacks:
+            raise SourceError("not available here", trouble=Trouble.NOT_AVAILABLE)
+        error = "dial tcp: connection refused"
+        return Targets((Target("agent-mesh", "", "down", {"instance": TWO, "job": "agent-mesh"}, last_error=error),))
+
+    outcome = await ask("nodes.up", memory, sources=Sources(prometheus=SimpleNamespace(targets=targets)))
+    reason = "" if lacks else ": dial tcp: connection refused"
+    assert by_subject(outcome)[TWO].message == f"the node is down{reason}"
 
 
 async def test_nodes_up_fails_for_a_configured_node_that_has_no_target():
