@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -126,7 +127,7 @@ class Reader:
     def read(self, table: Mapping[str, Any], path: KeyPath, shape: type[S], also: Iterable[str] = ()) -> S:
         """The table's keys, of the types in ``shape``; a key that is wrong is noted and left out. Keys in ``also``
         are passed over."""
-        fields = {one.encode_name: one for one in msgspec.structs.fields(shape)}
+        fields = _fields(shape)
         values: dict[str, Any] = {}
         for key, value in table.items():
             here = (*path, key)
@@ -167,6 +168,12 @@ class Reader:
             )
             return
         self.problem(path, "is not a key that meshdiag knows", suggestion(key, fields))
+
+
+@cache
+def _fields(shape: type[S]) -> dict[str, msgspec.structs.FieldInfo]:
+    """A shape's fields by key, worked out once: a file may hold a thousand nodes."""
+    return {one.encode_name: one for one in msgspec.structs.fields(shape)}
 
 
 def _expectation(message: str) -> str:
