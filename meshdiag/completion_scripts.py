@@ -56,10 +56,10 @@ def script(shell: str) -> str:
     """The script of a shell (``bash``, ``zsh``, ``fish``). Needs no such shell to be installed."""
     if shell == "bash":
         return BASH
+    import click
     from click.shell_completion import get_completion_class
-
-    from meshdiag.cli import root
 
     found = get_completion_class(shell)
     assert found is not None
-    return found(root, {}, PROGRAM, VARIABLE).source().strip() + "\n"
+    # The script holds names alone; which command they belong to is asked when it runs.
+    return found(click.Command(PROGRAM), {}, PROGRAM, VARIABLE).source().strip() + "\n"
