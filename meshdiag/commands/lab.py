@@ -67,7 +67,7 @@ def _options(
     return LabOptions(nodes, faults, names, history.total_seconds(), seed)
 
 
-@command.command(context_settings={"ignore_unknown_options": True})
+@command.command(context_settings={"allow_interspersed_args": False})
 @_lab_options
 @click.argument("argv", metavar="COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(argv: tuple[str, ...], **lab: Any) -> int:

@@ -37,4 +37,4 @@ def configuration_text(lab: Lab, logs: Iterable[Path]) -> str:
 
 def _text(value: str) -> str:
     """A TOML string; for the printable text that stands here JSON writes the same."""
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)

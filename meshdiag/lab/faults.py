@@ -16,7 +16,7 @@ from meshdiag import catalog
 from meshdiag.catalog import Role
 from meshdiag.errors import UsageError
 from meshdiag.lab.signals import Faster, Flapping, Line, Steady, Stopped, Toward, Wave, mix
-from meshdiag.lab.simulation import DAY_S, ROUND_BUCKETS, Family, Series, Stream, histogram
+from meshdiag.lab.simulation import DAY_S, LABELLED_PEERS, ROUND_BUCKETS, Family, Series, Stream, histogram
 from meshdiag.model import Verdict
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Expectation:
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault. ``hits`` is how many nodes it hits (none: the whole mesh), ``among`` the roles it picks from,
-    ``leads`` whether they must be nodes that lead rounds."""
+    ``leads`` whether they must be nodes that lead rounds, ``adjacent`` whether they must be neighbours."""
 
     name: str
     description: str
@@ -58,6 +58,7 @@ class Fault:
     hits: int = 1
     among: frozenset[Role] = frozenset({Role.TRAINER})
     leads: bool = False
+    adjacent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,18 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, description: str, *, hits: int = 1, among: Iterable[Role] = (Role.TRAINER,), leads: bool = False
+    name: str,
+    description: str,
+    *,
+    hits: int = 1,
+    among: Iterable[Role] = (Role.TRAINER,),
+    leads: bool = False,
+    adjacent: bool = False,
 ) -> Callable[[Callable[[Mesh, Sequence[Node], float], list[Expectation]]], Fault]:
     """Mark a function as a fault; see ``Fault`` for the fields."""
 
     def mark(change: Callable[[Mesh, Sequence[Node], float], list[Expectation]]) -> Fault:
-        made = Fault(name, description, change, hits, frozenset(among), leads)
+        made = Fault(name, description, change, hits, frozenset(among), leads, adjacent)
         FAULTS[name] = made
         return made
 
@@ -119,6 +126,9 @@ def _pick(mesh: Mesh, fault_: Fault, taken: set[str]) -> list[Node]:
         if node.role in fault_.among and (not fault_.leads or node.name in mesh.rounds.committee)
     ]
     fits.sort(key=lambda node: (node.name in taken, mix(mesh.seed, draw, node.index)))
+    if fault_.adjacent:
+        near = fits[0].peers[:LABELLED_PEERS]
+        fits[1:] = sorted(fits[1:], key=lambda node: node.name not in near)
     return fits[: fault_.hits]
 
 
@@ -168,14 +178,20 @@ def node_down(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
     ]
 
 
-def _few_peers(mesh: Mesh) -> list[Expectation]:
-    """What is said of living nodes that have fewer than three peers left."""
+def _few_peers(mesh: Mesh, critical: Sequence[Node] = ()) -> list[Expectation]:
+    """What is said of living nodes that have fewer than three peers left. An Alertmanager inhibits the warnings
+    of those that have a ``critical`` alert as well."""
     few = [node for node in mesh.up if node.value(catalog.PEER_COUNT, mesh.origin) < 3]
     alone = [node for node in few if node.value(catalog.PEER_COUNT, mesh.origin) < 1]
     expects = [
         Expectation("peers.count", Verdict.FAIL if node in alone else Verdict.WARN, (node.name,)) for node in few
     ]
-    return [*expects, Expectation("alerts.warning", Verdict.WARN, _names(few), "prometheus")] if few else []
+    warned = [(_names(node for node in few if node not in critical), True)]
+    warned += [(_names(node for node in few if node in critical), False)]
+    return [
+        *expects,
+        *(Expectation("alerts.warning", Verdict.WARN, names, "prometheus", sure) for names, sure in warned if names),
+    ]
 
 
 @fault("clock-skew", "A trainer's clock is two minutes ahead: on its page, in its Date header and in its log lines.")
@@ -232,7 +248,7 @@ def disk_full(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
 # Peers
 
 
-@fault("partition", "Two nodes are cut off from the rest of the mesh and see only each other.", hits=2)
+@fault("partition", "Two nodes are cut off from the rest of the mesh and see only each other.", hits=2, adjacent=True)
 def partition(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation]:
     for node in hit:
         mesh.rounds.out[node.name] = onset
@@ -244,10 +260,10 @@ def partition(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
             level = _level(left * node.value(metric, onset), node, 0.05)
             _drive(node, metric, level, onset)
         _lose_votes(node, 0.31, onset)
-        _hasten(node, catalog.FAILED_ROUNDS, 0.72, onset)
+        _hasten(node, catalog.FAILED_ROUNDS, 1.9, onset)
     cut_off = _names(hit)
     return [
-        *_few_peers(mesh),
+        *_few_peers(mesh, critical=hit),
         Expectation("peers.messages", Verdict.WARN, cut_off, "history", certain=False),
         Expectation("peers.bandwidth", Verdict.WARN, cut_off, "history", certain=False),
         *_failing_rounds(cut_off),
@@ -289,12 +305,12 @@ def _flap(node: Node, other: Node, onset: float) -> None:
     found.signal = Flapping(found.signal, onset, 45.0)
 
 
-@fault("consensus-failures", "Two of five consensus rounds fail, on every node.", hits=0)
+@fault("consensus-failures", "Four of five consensus rounds fail, on every node.", hits=0)
 def consensus_failures(mesh: Mesh, _hit: Sequence[Node], onset: float) -> list[Expectation]:
-    mesh.rounds.failing = Toward(mesh.rounds.failing, Steady(0.42), onset, 1)
+    mesh.rounds.failing = Toward(mesh.rounds.failing, Steady(0.78), onset, 1)
     for node in mesh.up:
-        _hasten(node, catalog.FAILED_ROUNDS, 0.34, onset)
-        _lose_votes(node, 0.58, onset)
+        _hasten(node, catalog.FAILED_ROUNDS, 1.56, onset)
+        _lose_votes(node, 0.52, onset)
     return _failing_rounds(_names(mesh.up))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -58,12 +59,18 @@ class Guard:
         return process
 
     async def close(self) -> None:
-        """Stop every process and remove the directory."""
+        """Stop every process with what it started, and remove the directory."""
         running = [process for process in self._processes if process.returncode is None]
+        offspring = [pid for process in running for pid in watchdog.descendants(process.pid)]
+        opened = [descriptor for pid in offspring if (descriptor := watchdog.open_process(pid)) is not None]
         for process in running:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
+        watchdog.send(signal.SIGTERM, opened)
         await asyncio.gather(*(self._ended(process) for process in running))
+        watchdog.send(signal.SIGKILL, opened)
+        for descriptor in opened:
+            os.close(descriptor)
         shutil.rmtree(self.directory, ignore_errors=True)
         self._tell("done")
         if self._watchdog.stdin is not None:
@@ -75,7 +82,7 @@ class Guard:
             await asyncio.wait_for(process.wait(), STOP_S)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
+                process.kill()
             await process.wait()
 
     def _tell(self, line: str) -> None:

@@ -154,7 +154,7 @@ class Journals:
 
     async def _go_on(self) -> None:
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(max(TICK_S, len(self.mesh.nodes) / 1_000))
             self.write()
 
     def _write_one(self, record: Record) -> None:

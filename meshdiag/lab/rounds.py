@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from meshdiag.lab.signals import Signal
 
-PERIOD_S = 1.25
-"""One round begins every so many seconds: 0.8 a second, so that failures per second are not their share."""
+PERIOD_S = 0.5
+"""One round begins every so many seconds: two a second, so that failures per second are not their share."""
+
+FAILING = 1 / 20_000
+"""The share of rounds that fail in a healthy mesh: so few that a look of two seconds hardly ever meets one."""
 
 LONGEST_S = 20.0
 """No round takes longer."""
@@ -44,7 +47,7 @@ class Rounds:
     seed: int
     start: float
     committee: tuple[str, ...]
-    failing: Signal = field(default_factory=lambda: Steady(0.002))
+    failing: Signal = field(default_factory=lambda: Steady(FAILING))
     slow: dict[str, float] = field(default_factory=dict)
     out: dict[str, float] = field(default_factory=dict)
 

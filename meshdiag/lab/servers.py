@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from meshdiag.lab.nodes import ServedNode
     from meshdiag.lab.simulation import Mesh
 
+MORE_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+"""Where packages put servers; not all of these are on everybody's PATH."""
+
 READY_S = 60.0
 FIRING_S = 20.0
 POLL_S = 0.05
@@ -72,8 +75,7 @@ def check_servers(names: Iterable[str]) -> None:
 
 def find_program(program: Program) -> str:
     """The path of a program. Raises ``UsageError`` naming the Debian package."""
-    # Debian keeps some servers in /usr/sbin, which is not on everybody's PATH.
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *MORE_FOLDERS))
     for name in program.names:
         if found := shutil.which(name, path=path):
             return found
@@ -228,7 +230,7 @@ class _Servers:
         for _attempt in range(ATTEMPTS):
             address = f"{LOOPBACK}:{_free_port()}"
             with log.open("wb") as output:
-                process = await self._launch([path, *(flag.format(address=address) for flag in flags)], output)
+                process = await self._launch([path, *(flag.replace("{address}", address) for flag in flags)], output)
             if await _answers(f"http://{address}{ready}", process):
                 return f"http://{address}"
         raise MeshdiagError(f"{program.names[0]} does not start: {_last_line(log)}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag import catalog
 from meshdiag.catalog import Kind, Role
-from meshdiag.lab.rounds import PERIOD_S, Rounds
+from meshdiag.lab.rounds import FAILING, PERIOD_S, Rounds
 from meshdiag.lab.signals import Count, Line, Share, Steady, Wave, mix
 
 if TYPE_CHECKING:
@@ -196,10 +196,11 @@ def _committee(nodes: list[Node]) -> list[str]:
 
 
 def _peers(nodes: list[Node], node: Node) -> list[str]:
-    if len(nodes) <= FULL_MESH:
-        return [other.name for other in nodes if other is not node]
-    steps = [step for distance in range(1, 6) for step in (distance, -distance)]
-    return [nodes[(node.index + step) % len(nodes)].name for step in steps]
+    """The names of a node's peers, the nearest on the ring first."""
+    furthest = len(nodes) // 2 if len(nodes) <= FULL_MESH else 5
+    steps = [step for distance in range(1, furthest + 1) for step in (distance, -distance)]
+    near = [nodes[(node.index + step) % len(nodes)].name for step in steps]
+    return list(dict.fromkeys(near))  # in a ring of an even number both ways lead to the one opposite
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +289,7 @@ def _consensus(make: _Maker) -> Iterator[Family]:
     yield make.one(catalog.VOTE_SUCCESS, make.wave(0.985, 0.99, 0.006))
     yield make.one(catalog.LEADER_ELECTIONS, make.count(1 / 900))
     yield make.one(catalog.BYZANTINE, Steady(0), "%d")
-    yield make.one(catalog.FAILED_ROUNDS, make.count(0.002 / PERIOD_S))
+    yield make.one(catalog.FAILED_ROUNDS, make.count(FAILING / PERIOD_S))
     yield make.one(catalog.ROUNDS, Line(0, make.start, 1 / PERIOD_S, low=0), "%d")
 
 

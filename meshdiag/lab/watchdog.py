@@ -13,6 +13,10 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def main() -> None:
@@ -25,9 +29,9 @@ def main() -> None:
         if word == "dir":
             directories.append(rest)
         elif word == "pid":
-            # A descriptor names the process for good; its number may be given to another one.
-            with contextlib.suppress(OSError):
-                processes[int(rest)] = os.pidfd_open(int(rest))
+            descriptor = open_process(int(rest))
+            if descriptor is not None:
+                processes[int(rest)] = descriptor
         elif word == "done":
             return
     kill(processes)
@@ -35,18 +39,27 @@ def main() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def open_process(pid: int) -> int | None:
+    """A descriptor that names a process for good (its number may be given to another one), None when it is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def send(number: signal.Signals, descriptors: Iterable[int]) -> None:
+    """Send a signal to those of the processes that still run."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(descriptor, number)
+
+
 def kill(processes: dict[int, int]) -> None:
     """Kill the processes (number -> pidfd) that still run, and all that they started."""
-    for pid, descriptor in processes.items():
-        try:
-            signal.pidfd_send_signal(descriptor, signal.SIGSTOP)
-        except OSError:
-            continue
-        for child in descendants(pid):
-            with contextlib.suppress(OSError):
-                os.kill(child, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    # Stopped, they start no more of them while we look.
+    send(signal.SIGSTOP, processes.values())
+    offspring = [opened for pid in processes for child in descendants(pid) if (opened := open_process(child))]
+    send(signal.SIGKILL, [*offspring, *processes.values()])
 
 
 def descendants(pid: int) -> list[int]:

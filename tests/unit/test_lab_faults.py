@@ -88,7 +88,7 @@ def test_a_fault_moves_its_metric_on_its_node_alone(name: str, metric: Metric, l
 @pytest.mark.parametrize(
     ("name", "metric", "low", "high"),
     [
-        ("consensus-failures", catalog.FAILED_ROUNDS, 0.1, 0.5),
+        ("consensus-failures", catalog.FAILED_ROUNDS, 1.5, 1.6),
         ("leader-churn", catalog.LEADER_ELECTIONS, 0.1, 0.2),
         ("training-stalled", catalog.TRAINING_ROUNDS, 0, 0),
         ("auth-storm", catalog.AUTH_FAILURES, 7, 9),
