@@ -60,7 +60,7 @@ async def _with_stack(sources: Sources, context: Context, direct: Direct, stack:
     if context.prometheus is not None:
         prometheus = Prometheus(context.prometheus)
         stack.push_async_callback(prometheus.aclose)
-        nodes = sources.metrics if direct is Direct.FALLBACK else ()
+        nodes = sources.metrics if direct is Direct.FALLBACK and context.nodes else ()
         sources = replace(sources, prometheus=prometheus, metrics=(prometheus, *nodes))
     elif direct is Direct.NEVER:
         sources = replace(sources, metrics=())

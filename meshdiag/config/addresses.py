@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -92,3 +93,12 @@ def _split(text: str) -> SplitResult:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:80] + "…")
+
+
+def is_local(url: str) -> bool:
+    """Whether a URL names this machine: localhost or a loopback address."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from meshdiag.config.addresses import origin_of
+from meshdiag.config.addresses import is_local, origin_of
 from meshdiag.config.layers import BUILT_IN, SOURCES, Standing
 from meshdiag.config.nodefiles import Labels, read_node_files
 from meshdiag.config.words import key_text
@@ -53,6 +53,8 @@ def merge(name: str, layers: Sequence[Layer]) -> Merged:
     for source in SOURCES:
         _merge_source(merged, source, parts)
     nodes_from = _merge_nodes(merged, parts)
+    if nodes_from < 0:
+        _forget_built_in_nodes(merged)
     _merge_scrape(merged, parts, nodes_from)
     _merge_checks(merged, layers, name)
     return merged
@@ -185,6 +187,15 @@ def _merge_nodes(merged: Merged, parts: Sequence[tuple[Layer, ContextSettings]])
         merged.context = replace(context, nodes=_distinct(nodes, merged), nodes_expected=True)
         return rank
     return -1
+
+
+def _forget_built_in_nodes(merged: Merged) -> None:
+    """The built-in nodes are those of this machine: they say nothing of a mesh whose Prometheus is elsewhere."""
+    prometheus = merged.context.prometheus
+    if prometheus is None or is_local(prometheus.url):
+        return
+    merged.origins["nodes"] = f"none: Prometheus is elsewhere ({merged.origins['prometheus.url']})"
+    merged.context = replace(merged.context, nodes=())
 
 
 def _distinct(nodes: Sequence[NodeAddress], merged: Merged) -> tuple[NodeAddress, ...]:

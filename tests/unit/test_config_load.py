@@ -377,3 +377,12 @@ z = "\\""
     assert places.line(("t", 1, "v", "y")) == 16
     assert places.line(("t", 1, "v", "z")) == 17
     assert places.line(("nothing",)) is None
+
+
+def test_the_nodes_of_this_machine_say_nothing_of_a_mesh_elsewhere(world: World) -> None:
+    """A context with a Prometheus far away never falls back to scraping the documented ports of localhost."""
+    far = world.load(overrides={"prometheus": "http://prom.example:9090"})
+    near = world.load(overrides={"prometheus": "http://127.0.0.1:9"})
+    assert far.context.nodes == ()
+    assert "elsewhere" in far.origins["nodes"]
+    assert len(near.context.nodes) == 3
