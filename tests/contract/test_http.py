@@ -9,6 +9,7 @@ import shlex
 import ssl
 import subprocess
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import trustme
 from meshdiag.context import Credentials, Endpoint, Secret, SecretKind
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.sources.http import HttpClient, auth_headers, curl
+from meshdiag.sources.http.body import Body, BodyTooLarge
 from tests.faulty import authority, certified
 from tests.serving import Asked, Handler, Server, send
 
@@ -150,6 +152,20 @@ async def test_sizes_are_bounded_before_and_after_decompression() -> None:
             assert (await trouble_of(server.url, max_bytes=10_000)).trouble is Trouble.TOO_LARGE
 
 
+def test_a_body_that_unfolds_never_takes_the_memory_it_asks_for() -> None:
+    """A megabyte that unfolds to a thousand is cut off on the way, not afterwards."""
+    unfolding = gzip.compress(b" " * 50_000_000)
+    body = Body(10_000, "gzip")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLarge):
+            body.feed(unfolding)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(body.content) == 10_000
+
+
 async def test_gzip_in_several_members_is_read_whole() -> None:
     """A gzip body may have several members."""
     body = gzip.compress(b'{"a": ') + gzip.compress(b"1}")
@@ -230,7 +246,7 @@ async def test_an_expired_certificate_is_called_expired(tmp_path: Path) -> None:
     authority().issue_cert("127.0.0.1", not_after=past, not_before=past - timedelta(days=9)).configure_cert(old)
     with Server(answering(), old) as server:
         error = await trouble_of(Endpoint(server.url, ca_file=ca_file(tmp_path)))
-    assert error.trouble is Trouble.TLS and "expired" in error.message
+    assert error.trouble is Trouble.TLS and "period of validity" in error.message
 
 
 async def test_a_client_certificate_is_shown_to_a_server_that_asks(tmp_path: Path) -> None:

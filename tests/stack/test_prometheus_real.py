@@ -182,6 +182,7 @@ async def test_a_long_query_goes_by_post(source: Prometheus, at: datetime) -> No
         ("mesh_peer_count > 100 or never_there", AbsenceKind.FILTERED, "condition leaves none"),
         ("never_there or stale_metric", AbsenceKind.STALE, "went stale"),
         ("never_there / up", AbsenceKind.NEVER_SEEN, "never_there was never seen"),
+        ("up == 5 unless never_there", AbsenceKind.FILTERED, "condition leaves none"),
         ("absent(up)", AbsenceKind.FILTERED, "absence was asked for"),
         ('{job="nowhere"}', AbsenceKind.NEVER_SEEN, "no series matches"),
     ],
