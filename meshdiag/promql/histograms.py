@@ -83,10 +83,10 @@ def bucket_quantile(q: float, buckets: Buckets) -> float:
     if len(buckets) < 2 or buckets[-1][0] != INF:
         return NAN
     observations = buckets[-1][1]
-    if observations == 0 or observations != observations:
+    if observations == 0:
         return NAN
     rank = q * observations
-    place = next((i for i, (_, count) in enumerate(buckets[:-1]) if count >= rank), len(buckets) - 1)
+    place = _search(buckets, rank)
     if place == len(buckets) - 1:
         return buckets[-2][0]
     upper, count = buckets[place]
@@ -99,6 +99,18 @@ def bucket_quantile(q: float, buckets: Buckets) -> float:
         count -= below
         rank -= below
     return lower + (upper - lower) * (rank / count) if count else NAN
+
+
+def _search(buckets: Buckets, rank: float) -> int:
+    """The first bucket but the last that holds the rank, by halving: NaN counts come out as in Prometheus."""
+    low, high = 0, len(buckets) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if buckets[middle][1] >= rank:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def bucket_fraction(low: float, high: float, buckets: Buckets) -> float:

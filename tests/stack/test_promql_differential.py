@@ -363,10 +363,11 @@ _range_function = st.sampled_from(
 )
 # not ceil, floor and round: they turn a difference in the last digit into a whole one
 _function = st.sampled_from("abs exp sqrt ln sgn timestamp sort sort_desc".split())  # noqa: SIM905
-_aggregation = st.sampled_from("sum avg min max count group stddev stdvar".split())  # noqa: SIM905
+# not stddev and stdvar: Prometheus 2 says 0 for a single NaN, Prometheus 3 NaN, as here
+_aggregation = st.sampled_from(["sum", "avg", "min", "max", "count", "group"])
 _grouping = st.sampled_from(["", " by (job)", " by (instance, job)", " without (instance)", " by (nolabel)"])
-# not atan2: Prometheus 2 forgets to take the name off its result
-_operator = st.sampled_from("+ - * / % ^ == != < <= > >= and or unless".split())  # noqa: SIM905
+# not atan2: Prometheus 2 forgets to take the name off its result; not %: it blows up the last digit
+_operator = st.sampled_from("+ - * / ^ == != < <= > >= and or unless".split())  # noqa: SIM905
 _matching = st.sampled_from(["", " on (job, instance)", " ignoring (le)", " on (job)", " on ()"])
 
 
@@ -375,7 +376,7 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("{}({})".format, _function, inner),
         st.builds("{}{} ({})".format, _aggregation, _grouping, inner),
         st.builds("({}) {}{} ({})".format, inner, _operator, _matching, inner),
-        st.builds("({}) {} 2".format, inner, st.sampled_from(["+", "/", "%", ">", "== bool", "^"])),
+        st.builds("({}) {} 2".format, inner, st.sampled_from(["+", "/", ">", "== bool", "^"])),
         st.builds("-({})".format, inner),
         st.builds("histogram_quantile(0.9, {})".format, inner),
     )

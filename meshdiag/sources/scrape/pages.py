@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin
 
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
@@ -84,15 +84,20 @@ class PageFetcher:
     async def _in_turn(self, node: NodeAddress, slots: asyncio.Semaphore, open_: asyncio.Semaphore) -> NodePage:
         async with open_:
             await slots.acquire()
-            task = asyncio.ensure_future(self._page(node))
-            timer = asyncio.get_running_loop().call_later(SLOW_S, slots.release)
-            try:
-                return await task
-            finally:
-                if not timer.cancelled() and timer.when() > asyncio.get_running_loop().time():
-                    timer.cancel()
+            given_back = False
+
+            def give_back() -> None:
+                nonlocal given_back
+                if not given_back:
+                    given_back = True
                     slots.release()
-                task.cancel()
+
+            timer = asyncio.get_running_loop().call_later(SLOW_S, give_back)
+            try:
+                return await self._page(node)
+            finally:
+                timer.cancel()
+                give_back()
 
     async def _page(self, node: NodeAddress) -> NodePage:
         asked = time.time()
@@ -198,8 +203,9 @@ def _target(url: str, endpoint: Endpoint) -> tuple[Target, bool]:
     """Where a URL leads, and whether that is this machine."""
     address = parse_address(url)
     tls = ssl_context(endpoint) if address.scheme == "https" else None
-    parts = urlsplit(address.base)
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    path = "/" + address.base.partition("://")[2].partition("/")[2]
+    if not path.isascii():
+        path = quote(path, safe="/%:@!$&'()*+,;=~-._")
     if address.query:
         path += "?" + urlencode(address.query)
     return Target(address.host, address.port, path, tls), address.loopback
