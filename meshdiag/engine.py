@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from meshdiag.checks import Check, Outcome, all_checks
 from meshdiag.checks.inputs import Inputs, Memo, everything
@@ -19,7 +19,7 @@ from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Result, Verdict, count_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime, timedelta
 
     from meshdiag.checks.inputs import Wanted
@@ -35,11 +35,13 @@ GRACE_S = 0.5
 """How long cancelled checks may take to clean up before they are left behind."""
 
 
-class View(Protocol):
-    """What makes a command's table out of the same sources, in the same run. Raises ``SourceError``."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """What makes a command's table out of the same sources, in the same run. ``draw`` may raise ``SourceError``;
+    ``needs`` are the sources it asks, as in ``Check``."""
 
-    async def __call__(self, inputs: Inputs) -> Table:
-        """The table, from sources that are vouched for."""
+    draw: Callable[[Inputs], Awaitable[Table]]
+    needs: tuple[str, ...] = ("metrics",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,33 +178,48 @@ class _Runner:
         return result
 
     async def _look(self, check: Check) -> Result:
-        run = self.run
+        admitted = await self._admit(check)
+        return admitted if isinstance(admitted, Result) else _result(check, await check.run(admitted))
+
+    async def _draw(self, view: View) -> Table:
+        admitted = await self._admit(Check("view", "", _nothing, view.needs, "", ""))
+        if isinstance(admitted, Result):
+            raise SourceError(admitted.summary, trouble=Trouble.NOT_AVAILABLE)
+        return await view.draw(admitted)
+
+    async def _admit(self, check: Check) -> Inputs | Result:
+        """What the check is handed, once its sources are vouched for; or the answer when they are not."""
         for need in check.needs:
-            if reason := run.sources.left_out.get(need):
-                return _result(check, Outcome(verdict=Verdict.SKIP, summary=reason))
-            if need != "metrics" and need != "history" and (shut := await self._shut_gate(check, need)):
-                return shut
+            if need != "metrics" and (refusal := await self._refusal(check, need.split("|"))):
+                return refusal
         metrics: Metrics | None = None
         if "metrics" in check.needs:
             chosen = await self._choose_metrics(check)
             if isinstance(chosen, Result):
                 return chosen
             metrics = chosen
-        settings = run.context.checks.get(check.id, CheckSettings())
-        inputs = replace(self._inputs(metrics), threshold=settings.over(check.threshold), options=settings.options)
-        return _result(check, await check.run(inputs))
-
-    def _inputs(self, metrics: Metrics | None) -> Inputs:
-        run = self.run
+        run, settings = self.run, self.run.context.checks.get(check.id, CheckSettings())
         return Inputs(
-            run.context, run.sources, run.now, run.window, run.at, run.wanted, chosen_metrics=metrics, memo=self.memo
+            context=run.context,
+            sources=run.sources,
+            now=run.now,
+            window=run.window,
+            at=run.at,
+            wanted=run.wanted,
+            threshold=settings.over(check.threshold),
+            options=settings.options,
+            chosen_metrics=metrics,
+            memo=self.memo,
         )
 
-    async def _draw(self, view: View) -> Table:
-        chosen = await self._choose_metrics(VIEW)
-        if isinstance(chosen, Result):
-            raise SourceError(chosen.summary, trouble=Trouble.OTHER)
-        return await view(self._inputs(chosen))
+    async def _refusal(self, check: Check, sources: Sequence[str]) -> Result | None:
+        """The answer when none of the sources, of which one is enough, can be asked: skipped or folded."""
+        left_out = self.run.sources.left_out
+        asked = [source for source in sources if source not in left_out]
+        if not asked:
+            return _result(check, Outcome(verdict=Verdict.SKIP, summary=left_out[sources[0]]))
+        shut = await asyncio.gather(*(self._shut_gate(check, source) for source in asked))
+        return shut[0] if all(shut) else None
 
     async def _shut_gate(self, check: Check, need: str) -> Result | None:
         """The folded answer when the source that ``check`` needs is not vouched for."""
@@ -245,10 +262,6 @@ class _Runner:
 
 async def _nothing(_inputs: Inputs) -> Outcome:
     return Outcome()
-
-
-VIEW = Check("view", "The table can be made", _nothing, ("metrics",), "", "")
-"""Stands for a view where the engine chooses a source."""
 
 
 def _result(check: Check, outcome: Outcome) -> Result:

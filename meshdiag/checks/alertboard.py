@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,11 +77,13 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class AlertBoard:
-    """All alerts, the worst first. ``notes`` say what is missing from it; ``evidence`` shows it again."""
+    """All alerts, the worst first. ``notes`` say what is missing from it; ``evidence`` shows it again.
+    ``half_blind`` is whether Prometheus, which knows what fires, was asked and did not answer."""
 
     rows: tuple[AlertRow, ...]
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    half_blind: bool = False
 
 
 def is_watchdog(name: str) -> bool:
@@ -90,12 +92,13 @@ def is_watchdog(name: str) -> bool:
 
 
 async def read_alerts(inputs: Inputs) -> AlertBoard:
-    """The board, fetched once a run; of the moment ``at`` where one is asked about.
+    """The board, fetched once a run and narrowed to what is wanted; of the moment ``at`` where one is asked about.
 
     Raises ``SourceError`` when neither Prometheus nor Alertmanager answers.
     """
     fetch = _read_past if inputs.at is not None else _read_now
-    return await inputs.memo.once("alert-board", lambda: fetch(inputs))
+    board = await inputs.memo.once("alert-board", lambda: fetch(inputs))
+    return replace(board, rows=tuple(row for row in board.rows if inputs.wanted(row.labels)))
 
 
 async def _read_now(inputs: Inputs) -> AlertBoard:
@@ -125,7 +128,8 @@ async def _read_now(inputs: Inputs) -> AlertBoard:
     untold = sum(row.told is False for row in rows)
     if untold:
         notes.append(f"{untold} firing alert{'s are' if untold != 1 else ' is'} not known to Alertmanager (yet)")
-    return AlertBoard(rows, tuple(notes), _evidence(inputs, rules, sent))
+    half_blind = isinstance(rules, SourceError) and rules.trouble is not Trouble.NOT_CONFIGURED
+    return AlertBoard(rows, tuple(notes), _evidence(inputs, rules, sent), half_blind)
 
 
 async def _try(asked: Awaitable[T] | None, name: str) -> T | SourceError:

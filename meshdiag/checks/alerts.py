@@ -39,7 +39,7 @@ ALWAYS = frozenset({"vector(1)", "1"})
 @check(
     "alerts.critical",
     title="no critical alert fires",
-    needs=["prometheus"],
+    needs=["prometheus|alertmanager"],
     runbook="alerts",
     hint="run 'meshdiag alerts' for the whole board, and the runbook that the alert names",
 )
@@ -53,7 +53,7 @@ async def critical(inputs: Inputs) -> Outcome:
 @check(
     "alerts.warning",
     title="no warning alert fires",
-    needs=["prometheus"],
+    needs=["prometheus|alertmanager"],
     runbook="alerts",
     hint="run 'meshdiag alerts' for the whole board, and the runbook that the alert names",
 )
@@ -127,6 +127,9 @@ def _outcome(board: AlertBoard, findings: Sequence[Finding], grade: str) -> Outc
         summary = f"no {grade} alert fires; {counts[Verdict.PASS]} silenced, inhibited or pending"
     else:
         summary = f"no {grade} alert fires"
+    if board.half_blind and not bad:
+        # Alertmanager forgets what nobody repeats: its silence says nothing once Prometheus is gone.
+        return Outcome(tuple(findings), f"Alertmanager has no {grade} alert{notes}", board.evidence, Verdict.UNKNOWN)
     return Outcome(tuple(findings), summary + notes, board.evidence, None if findings else Verdict.PASS)
 
 

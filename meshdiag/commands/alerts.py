@@ -31,7 +31,9 @@ def command(invocation: Invocation, flags: Flags, matchers: tuple[str, ...]) -> 
       meshdiag alerts 'instance=~10\\.0\\..*' -o json
     """
     from meshdiag.commands._run import Question, answer
+    from meshdiag.engine import View
     from meshdiag.views.alerts import alerts_view, parse_matchers
 
-    question = Question("alerts", ("alerts.*",), view=alerts_view, wanted=parse_matchers(matchers))
+    view = View(alerts_view, needs=("prometheus|alertmanager",))
+    question = Question("alerts", ("alerts.*",), view=view, wanted=parse_matchers(matchers))
     return answer(invocation, flags, question)

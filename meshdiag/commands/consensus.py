@@ -32,9 +32,10 @@ def command(invocation: Invocation, flags: Flags, slow: bool) -> int:
       meshdiag consensus --slow --explain
     """
     from meshdiag.commands._run import Question, answer
+    from meshdiag.engine import View
     from meshdiag.views.consensus import consensus_view
 
     if slow:
-        return answer(invocation, flags, Question("consensus --slow", SLOW, view=consensus_view))
-    question = Question("consensus", OVERVIEW, without=("consensus.slow-leaders",), view=consensus_view)
+        return answer(invocation, flags, Question("consensus --slow", SLOW, view=View(consensus_view)))
+    question = Question("consensus", OVERVIEW, without=("consensus.slow-leaders",), view=View(consensus_view))
     return answer(invocation, flags, question)

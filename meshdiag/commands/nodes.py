@@ -28,6 +28,7 @@ def command(invocation: Invocation, flags: Flags) -> int:
       meshdiag nodes -o csv > nodes.csv
     """
     from meshdiag.commands._run import Question, answer
+    from meshdiag.engine import View
     from meshdiag.views.nodes import nodes_view
 
-    return answer(invocation, flags, Question("nodes", ("nodes.*",), view=nodes_view))
+    return answer(invocation, flags, Question("nodes", ("nodes.*",), view=View(nodes_view)))

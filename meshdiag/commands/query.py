@@ -55,19 +55,20 @@ def command(
       meshdiag query --metrics 'consensus_*'
     """
     from meshdiag.commands._run import Question, answer, look, show
+    from meshdiag.engine import View
     from meshdiag.errors import UsageError
     from meshdiag.views.metric_names import metric_names_view
     from meshdiag.views.query import Ask, Query
 
     if metrics:
-        view = partial(metric_names_view, pattern=promql or "*")
+        view = View(partial(metric_names_view, pattern=promql or "*"))
         return answer(invocation, flags, Question("query --metrics", view=view))
     if not promql:
         raise UsageError("an expression is missing", hint="meshdiag query 'up'")
     if (plot or step) and span is None:
         raise UsageError("--plot and --step need --range", hint="meshdiag query 'up' --range 1h --step 30s")
     query = Query(Ask(promql, span, step, warn, crit))
-    report, interrupted = look(invocation, flags, Question("query", extra=(query.check,), view=query.table))
+    report, interrupted = look(invocation, flags, Question("query", extra=(query.check,), view=View(query.table)))
     if query.refused:
         raise UsageError(query.refused.message, hint=query.refused.hint)
     code = show(report, flags, interrupted=interrupted)

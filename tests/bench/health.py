@@ -31,7 +31,9 @@ def requests_of(lab: Lab) -> int:
     """How many requests one ``health`` sends to Prometheus, by Prometheus's own count."""
 
     def count() -> float:
-        page = subprocess.run(["curl", "-s", f"{lab.prometheus_url}/metrics"], capture_output=True, text=True, check=True)
+        page = subprocess.run(
+            ["curl", "-s", f"{lab.prometheus_url}/metrics"], capture_output=True, text=True, check=True
+        )
         lines = [line for line in page.stdout.splitlines() if line.startswith("prometheus_http_requests_total")]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if 'handler="/metrics"' not in line)
 

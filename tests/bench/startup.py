@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from timing import compare  # noqa: E402
+from timing import compare
 
 BASELINE = [sys.executable, "-c", "import click"]
 MESHDIAG = str(Path(sys.executable).with_name("meshdiag"))

@@ -45,7 +45,8 @@ def test_the_slow_link_is_found_with_evidence_and_a_cause(slow_lab: Lab) -> None
 
 def test_evidence_commands_really_show_it(slow_lab: Lab) -> None:
     """Pasted into a shell, the command prints the metric that the claim rests on."""
-    ran = run("health", "--direct", "--only", "consensus.round-duration", "-o", "json", environment=slow_lab.environment)
+    only = ("--only", "consensus.round-duration")
+    ran = run("health", "--direct", *only, "-o", "json", environment=slow_lab.environment)
     command = ran.check("consensus.round-duration")["evidence"][0]["command"]
     shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
     assert "consensus_round_duration_seconds" in shown.stdout

@@ -13,7 +13,7 @@ from meshdiag import checks as registry
 from meshdiag import engine
 from meshdiag.checks import Check, Outcome
 from meshdiag.context import CheckSettings, Context
-from meshdiag.engine import Answers, Run, run_checks
+from meshdiag.engine import Answers, Run, View, run_checks
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Column, Finding, Result, Table, Threshold, Verdict, at_most
 from meshdiag.sources import Sources
@@ -173,6 +173,19 @@ async def test_the_next_source_answers_when_the_first_is_shut(monkeypatch: pytes
     assert answers.notes == ("connection refused; metrics come from node pages",)
 
 
+async def test_of_two_sources_one_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that can live with either source runs while one of them is vouched for, and folds when none is."""
+    one = passing("a.either", needs=("prometheus|alertmanager",))
+    shut, open_ = Source("Prometheus", "stack.gate"), Source("Alertmanager")
+    answers = await look([gate(Verdict.FAIL), one], monkeypatch, sources=Sources(prometheus=shut, alertmanager=open_))  # type: ignore[arg-type]
+    assert by_id(answers)["a.either"].verdict is Verdict.PASS
+    answers = await look([gate(Verdict.FAIL), one], monkeypatch, sources=Sources(prometheus=shut, alertmanager=shut))  # type: ignore[arg-type]
+    assert by_id(answers)["a.either"].because == "stack.gate"
+    left_out = {"prometheus": "not asked", "alertmanager": "not asked"}
+    answers = await look([one], monkeypatch, sources=Sources(left_out=left_out))
+    assert by_id(answers)["a.either"].verdict is Verdict.SKIP
+
+
 async def test_history_is_skipped_where_there_is_none_by_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """--direct was asked for: questions about the past are left out with a reason, not failed."""
     sources = Sources(metrics=(Source("node pages", history=False),))  # type: ignore[arg-type]
@@ -206,10 +219,10 @@ async def test_a_view_that_cannot_be_made_is_a_note(monkeypatch: pytest.MonkeyPa
     async def bad(inputs: Inputs) -> Table:
         raise SourceError("no nodes", trouble=Trouble.OTHER)
 
-    answers = await look([passing("a.b")], monkeypatch, sources=sources, view=good)
+    answers = await look([passing("a.b")], monkeypatch, sources=sources, view=View(good))
     assert answers.table is not None
     assert answers.table.rows == ({"a": "Prometheus"},)
-    answers = await look([passing("a.b")], monkeypatch, sources=sources, view=bad)
+    answers = await look([passing("a.b")], monkeypatch, sources=sources, view=View(bad))
     assert (answers.table, answers.notes) == (None, ("no table: no nodes",))
 
 
