@@ -130,13 +130,24 @@ def _vectors(node: Binary, left: Elements, right: Elements) -> Elements:
     return result
 
 
+_ONE: set[frozenset[tuple[str, str]]] = set()
+"""Stands for the one series of a group where there may be no more."""
+
+
 def _claim(
     paired: dict[Hashable, set[frozenset[tuple[str, str]]]], key: Hashable, labels: Labels, matching: Matching
 ) -> None:
     """Note that a match group has made this series; two of the same are an error, in Prometheus's words."""
-    made = paired.setdefault(key, set())
-    if matching.many is None and made:
-        raise QueryError("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)")
+    made = paired.get(key)
+    if matching.many is None:
+        if made is not None:
+            raise QueryError(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+            )
+        paired[key] = _ONE
+        return
+    if made is None:
+        made = paired[key] = set()
     identity = frozenset(labels.items())
     if identity in made:
         raise QueryError("multiple matches for labels: grouping labels must ensure unique matches")
