@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshdiag.errors import MeshdiagError, UsageError
+from meshdiag.lab import SERVERS
 from meshdiag.lab.alerting import active_alerts, as_posted, rule_file
 from meshdiag.lab.history import write_history
 from meshdiag.lab.nodes import LOOPBACK
@@ -47,11 +48,7 @@ PROMETHEUS = Program(("prometheus",), "prometheus")
 PROMTOOL = Program(("promtool",), "prometheus")
 ALERTMANAGER = Program(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager")
 NODE_EXPORTER = Program(("prometheus-node-exporter", "node_exporter"), "prometheus-node-exporter")
-PROGRAMS = {
-    "prometheus": (PROMETHEUS, PROMTOOL),
-    "alertmanager": (ALERTMANAGER,),
-    "node-exporter": (NODE_EXPORTER,),
-}
+PROGRAMS = dict(zip(SERVERS, ((PROMETHEUS, PROMTOOL), (ALERTMANAGER,), (NODE_EXPORTER,)), strict=True))
 """The programs behind each name that ``--with`` takes."""
 
 
@@ -118,7 +115,7 @@ def _write_past(
 
 def scraping(nodes: Sequence[ServedNode], job: str, exporter: str | None, alertmanager: str | None) -> dict[str, Any]:
     """Prometheus' configuration (JSON, which is YAML). The more nodes, the less often: two cores must do."""
-    interval = f"{min(15, max(2, len(nodes) // 80))}s"
+    interval = f"{min(15, max(2, len(nodes) // 66))}s"
     targets = [
         {
             "targets": [node.instance],
