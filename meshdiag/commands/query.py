@@ -79,11 +79,10 @@ def command(
 
 def _plot(query: Query) -> None:
     from meshdiag.metrics import Matrix
-    from meshdiag.render.plot import print_plot
+    from meshdiag.render.plot import plot
     from meshdiag.render.terminal import make_console
-    from meshdiag.views.query import series_name
 
     if isinstance(query.answer, Matrix):
         console = make_console(sys.stdout)
-        names = [series_name(series.labels) for series in query.answer.series]
-        print_plot(query.answer.series, names, sys.stdout, width=console.width, colour=console.is_terminal)
+        colour, ascii_only = console.color_system is not None, console.options.ascii_only
+        click.echo(plot(query.answer.series, query.names, width=console.width, colour=colour, ascii_only=ascii_only))

@@ -2,7 +2,7 @@
 
 Columns stand in the order of their importance. Where they do not all fit, titles are folded, trends are squeezed
 and long text is folded; then columns are left out, empty ones first, the others from the right, and a line below
-names them: nothing is cut in silence.
+names those that hold anything: nothing is cut in silence.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def print_table(page: Page, table: Table, *, width: int | None, utc: bool = Fals
     _print_lines(page, [*_header(page, columns)])
     for place in range(len(table.rows)):
         _print_lines(page, _row(page, columns, place))
-    if left_out:
-        names = ", ".join(page.look.plain(one.column.title) for one in left_out)
+    if missed := [one for one in left_out if not one.empty]:
+        names = ", ".join(page.look.plain(one.column.title) for one in missed)
         page.prose(Text(f"no room for: {names} (-o json or a wider terminal has them)", DIM))
 
 
@@ -86,7 +86,7 @@ def _fit(page: Page, column: Column, rows: Sequence[Mapping[str, Any]], utc: boo
     widest = max((cell.cell_len for cell in cells), default=0)
     if trends:
         widest = min(max(map(len, trends)), WIDEST_TREND)
-    empty = all(row.get(column.key) is None for row in rows)
+    empty = all(row.get(column.key) in (None, "", ()) for row in rows)
     fitted = Fitted(column, cells, trends, _shared_scale(column, trends), empty, max(widest, Text(title).cell_len))
     longest_word = min(max((Text(word).cell_len for word in title.split()), default=0), NARROW_TEXT)
     if column.kind == "trend":

@@ -9,32 +9,38 @@ from meshdiag.render.safe import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
 
     from meshdiag.metrics import Series
 
 MOST_SERIES = 8
 """More lines than this cannot be told apart."""
+HEIGHT = 20
 
 
-def print_plot(series: Sequence[Series], names: Sequence[str], stream: TextIO, *, width: int, colour: bool) -> None:
-    """Draw the series over time, minutes before the last point on the axis; says when it left some out."""
+def plot(series: Sequence[Series], names: Sequence[str], *, width: int, colour: bool, ascii_only: bool = False) -> str:
+    """The series over time, in minutes before the last point, as text of ``width`` columns; a last line says when
+    some were left out. Without colour each series has a marker of its own."""
     import plotext
 
-    plotext.clear_figure()
-    plotext.plot_size(width, 20)
-    plotext.xlabel("minutes")
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(width, HEIGHT)
+    figure.theme("simple" if colour else "colorless")
+    figure.label("minutes", axis="x")
     last = max((one.times[-1] for one in series if one.times), default=0.0)
-    for one, name in list(zip(series, names, strict=True))[:MOST_SERIES]:
+    markers = [*"*+ox#@%&"] if ascii_only or not colour else [None] * MOST_SERIES
+    for one, name, marker in zip(series, names, markers, strict=False):
         points = [
             ((time - last) / 60, value)
             for time, value in zip(one.times, one.values, strict=True)
             if math.isfinite(value)
         ]
         if points:
-            plotext.plot([x for x, _y in points], [y for _x, y in points], label=one_line(name)[: width // 2])
-    plotext.theme("clear") if not colour else plotext.theme("pro")
-    text = plotext.build()
-    stream.write((text if colour else plotext.uncolorize(text)) + "\n")
+            signal = figure.signal([x for x, _ in points], [y for _, y in points], marker=marker)
+            signal.lines()
+            signal.label(one_line(name)[: width // 2])
+            figure.draw(signal)
+    drawn = figure.build().string(colorless=not colour)
     if len(series) > MOST_SERIES:
-        stream.write(f"{len(series) - MOST_SERIES} more series are not drawn; narrow the expression to see them\n")
+        drawn += f"\n{len(series) - MOST_SERIES} more series are not drawn; narrow the expression to see them"
+    return str(drawn)

@@ -106,13 +106,21 @@ def grounds(cause: Cause, report: Report) -> str:
     return ", ".join(f"{check} ({', '.join(found)})" if found else check for check, found in by_check.items())
 
 
+def _what_passed(report: Report) -> str:
+    """A command that asked one thing (beside whether its source can be trusted) has the answer to tell."""
+    asked = [one for one in report.results if not one.id.startswith("stack.")]
+    if report.data is not None and len(asked) == 1 and asked[0].summary:
+        return asked[0].summary
+    return "everything that was looked at is fine"
+
+
 def one_sentence(report: Report) -> str:
     """What is worst, for a headline."""
     worst = worst_result(report)
     if worst is None:
         return "nothing was looked at"
     if worst.verdict is Verdict.PASS:
-        return "everything that was looked at is fine"
+        return _what_passed(report)
     if worst.verdict is Verdict.SKIP:
         return "nothing was looked at: every check was skipped"
     finding = next(iter(ranked(worst.findings)), None)

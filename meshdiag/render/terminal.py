@@ -72,7 +72,7 @@ def render(
 
 def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: bool) -> None:
     _causes(page, report)
-    if report.data is not None:
+    if report.data is not None and (report.data.rows or report.verdict is Verdict.PASS):
         page.gap()
         print_table(page, report.data, width=None if whole_tables else page.console.width, utc=utc)
     shown = groups(report)

@@ -11,6 +11,7 @@ from meshdiag.model import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from meshdiag.checks.alertboard import AlertRow
     from meshdiag.checks.inputs import Inputs
@@ -19,9 +20,9 @@ COLUMNS = (
     Column("state", "state"),
     Column("severity", "severity"),
     Column("alert", "alert"),
-    Column("instance", "instance"),
+    Column("on", "on"),
     Column("value", "value", "number"),
-    Column("since", "since", "time"),
+    Column("for_s", "since", "age"),
     Column("muted", "muted by"),
     Column("receivers", "receivers"),
     Column("summary", "summary"),
@@ -32,7 +33,7 @@ _MATCHER = re.compile(r"(?P<label>[A-Za-z_][A-Za-z0-9_]*)\s*(?P<operator>=~|!~|!
 async def alerts_view(inputs: Inputs) -> Table:
     """The table of the alerts, the worst first. Raises ``SourceError`` when neither source answers."""
     board = await read_alerts(inputs)
-    return Table(COLUMNS, tuple(_row(row) for row in board.rows))
+    return Table(COLUMNS, tuple(_row(row, inputs.moment) for row in board.rows))
 
 
 def parse_matchers(texts: Sequence[str]) -> Callable[[Mapping[str, str]], bool]:
@@ -56,14 +57,15 @@ def _matcher(text: str) -> Callable[[Mapping[str, str]], bool]:
     return lambda labels: (pattern.fullmatch(labels.get(label, "")) is not None) is (operator == "=~")
 
 
-def _row(row: AlertRow) -> dict[str, object]:
+def _row(row: AlertRow, moment: datetime) -> dict[str, object]:
     return {
         "state": row.state.upper() if row.state in (FIRING, PENDING) else row.state,
         "severity": row.severity,
         "alert": row.name,
-        "instance": row.labels.get("node") or row.labels.get("instance", ""),
+        "on": row.labels.get("node") or row.labels.get("instance", ""),
         "value": row.value,
         "since": row.since,
+        "for_s": (moment - row.since).total_seconds() if row.since else None,
         "muted": _muted_by(row),
         "receivers": ", ".join(row.receivers),
         "summary": row.annotations.get("summary", ""),

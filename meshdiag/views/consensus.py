@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("name", "node"),
-    Column("role", "role"),
     Column("round_s", "round", "number", Unit.SECONDS),
     Column("round_trend_s", "over the window", "trend", Unit.SECONDS),
     Column("failed_per_s", "failed", "number", Unit.PER_SECOND),
     Column("vote_success", "votes", "number", Unit.RATIO),
     Column("elections", "elections", "number", Unit.COUNT),
     Column("byzantine", "byzantine", "number", Unit.COUNT),
+    Column("role", "role"),
     Column("instance", "instance"),
 )
 POINTS = 24
@@ -38,7 +38,7 @@ async def consensus_view(inputs: Inputs) -> Table:
         "round_s": catalog.ROUND_DURATION.per_instance(job),
         "failed_per_s": catalog.FAILED_ROUNDS.per_instance(job),
         "vote_success": catalog.VOTE_SUCCESS.per_instance(job),
-        "elections": catalog.LEADER_ELECTIONS.increase(job, catalog.WINDOW),
+        "elections": f"round({catalog.LEADER_ELECTIONS.increase(job, catalog.WINDOW)})",
         "byzantine": catalog.BYZANTINE.per_instance(job),
     }
     roster, columns, trends = await asyncio.gather(

@@ -20,15 +20,16 @@ COLUMNS = (
     Column("up", "up", "verdict"),
     Column("name", "node"),
     Column("role", "role"),
-    Column("instance", "instance"),
     Column("scrape_age_s", "scraped", "age"),
     Column("cpu_percent", "CPU", "number", Unit.PERCENT),
     Column("memory_ratio", "memory", "number", Unit.RATIO),
     Column("peers", "peers", "number", Unit.COUNT),
     Column("round_s", "round", "number", Unit.SECONDS),
-    Column("started", "last restart", "time"),
+    Column("running_s", "restarted", "age"),
     Column("trouble", "trouble"),
+    Column("instance", "instance"),
 )
+"""The order is that of importance: what does not fit a terminal is left out from the end."""
 
 
 async def nodes_view(inputs: Inputs) -> Table:
@@ -54,5 +55,6 @@ def _row(node: Node, columns: Columns, moment: datetime, trouble: str) -> dict[s
         "up": Verdict.PASS if node.up else Verdict.FAIL,
         "scrape_age_s": (moment - node.scraped).total_seconds() if node.scraped else None,
         "started": datetime.fromtimestamp(started, UTC) if started else None,
+        "running_s": moment.timestamp() - started if started else None,
         "trouble": trouble,
     }

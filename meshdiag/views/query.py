@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from meshdiag.metrics import NAME_LABEL, AbsenceKind, Matrix, Vector
 from meshdiag.model import Column, Finding, Table, Threshold, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.metrics import Series
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 POINTS = 120
 """Points of a range query when no step is asked for."""
+FIRST_LABELS = (NAME_LABEL, "node", "instance")
+"""The labels that people know a series by, where it has them."""
+
+Value = tuple[Mapping[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,12 @@ class Query:
             self.refused = error
             raise
 
+    @property
+    def names(self) -> list[str]:
+        """What tells each series of the answer from the others."""
+        values = _last_values(self.answer) if self.answer else []
+        return [labels.get("node") or name for name, labels, _value in _subjects(values)]
+
     async def _judge(self, inputs: Inputs) -> Outcome:
         answer = await self._fetch(inputs)
         evidence = (inputs.metrics.evidence(self.ask.promql, inputs.at),)
@@ -88,13 +99,25 @@ class Query:
         return Outcome(findings=judge(values, self.ask.threshold), evidence=evidence)
 
 
-def judge(values: Sequence[tuple[Mapping[str, str], float]], threshold: Threshold) -> tuple[Finding, ...]:
+def judge(values: Sequence[Value], threshold: Threshold) -> tuple[Finding, ...]:
     """A finding per series: its value held against the thresholds."""
     return tuple(
-        Finding(series_name(labels), verdict, _MESSAGES[verdict], value, threshold=threshold)
-        for labels, value in values
+        Finding(subject, verdict, _MESSAGES[verdict], value, threshold=threshold, labels=labels)
+        for subject, labels, value in _subjects(values)
         for verdict in [threshold.judge(value)]
     )
+
+
+def _subjects(values: Sequence[Value]) -> list[tuple[str, Mapping[str, str], float]]:
+    """Each series by the shortest name that tells it from the others: its instance, or the labels that differ."""
+    instances = {labels.get("instance") for labels, _value in values}
+    if None not in instances and len(instances) == len(values):
+        return [(labels["instance"], labels, value) for labels, value in values]
+    shared = _shared_labels([labels for labels, _value in values])
+    return [
+        (series_name({key: text for key, text in labels.items() if key not in shared}), labels, value)
+        for labels, value in values
+    ]
 
 
 _MESSAGES = {
@@ -122,25 +145,55 @@ def instant_table(answer: Vector) -> Table:
 
 def range_table(answer: Matrix) -> Table:
     """A row per series: last, least, mean and greatest value and the course of it; all points in the row."""
-    numbers = tuple(Column(key, key, "number") for key in ("last", "min", "mean", "max"))
-    return _table(
-        [(series.labels, _course(series)) for series in answer.series], (*numbers, Column("trend", "trend", "trend"))
-    )
+    numbers = tuple(Column(key, key, "number") for key in ("min", "mean", "max"))
+    columns = (Column("last", "last", "number"), Column("trend", "trend", "trend"), *numbers)
+    return _table([(series.labels, _course(series)) for series in answer.series], columns)
 
 
 def _table(rows: Sequence[tuple[Mapping[str, str], dict[str, Any]]], columns: tuple[Column, ...]) -> Table:
-    shared = _shared_labels([labels for labels, _values in rows])
-    varying = sorted({key for labels, _values in rows for key in labels if key not in shared})
+    """The labels that tell the series apart, the values, then the labels that only add to them."""
+    all_labels = [labels for labels, _values in rows]
+    shared = _shared_labels(all_labels)
+    telling = _telling_labels(all_labels, [key for key in _ordered(all_labels) if key not in shared])
+    adding = [key for key in _ordered(all_labels) if key not in shared and key not in telling]
     return Table(
-        columns=(*(Column(f"label_{key}", key) for key in varying), *columns),
+        columns=(
+            *(Column(f"label_{key}", _title(key)) for key in telling),
+            *columns,
+            *(Column(f"label_{key}", _title(key)) for key in adding),
+        ),
         rows=tuple(
             {"series": series_name(labels), "labels": dict(labels)}
-            | {f"label_{key}": labels.get(key, "") for key in varying}
+            | {f"label_{key}": labels.get(key, "") for key in (*telling, *adding)}
             | values
             for labels, values in rows
         ),
         title=series_name(shared) if shared else "",
     )
+
+
+def _title(label: str) -> str:
+    return "metric" if label == NAME_LABEL else label
+
+
+def _ordered(all_labels: Sequence[Mapping[str, str]]) -> list[str]:
+    """Every label, those first that people know a series by."""
+    known = {key for labels in all_labels for key in labels}
+    return [*(key for key in FIRST_LABELS if key in known), *sorted(known.difference(FIRST_LABELS))]
+
+
+def _telling_labels(all_labels: Sequence[Mapping[str, str]], varying: Sequence[str]) -> list[str]:
+    """The first of the varying labels that together name each series once."""
+    telling: list[str] = []
+    seen = 0
+    for key in varying:
+        tried = len({tuple(labels.get(one) for one in (*telling, key)) for labels in all_labels})
+        if tried > seen:
+            telling.append(key)
+            seen = tried
+        if seen == len(all_labels):
+            break
+    return telling
 
 
 def _shared_labels(all_labels: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -163,7 +216,7 @@ def _course(series: Series) -> dict[str, Any]:
     }
 
 
-def _last_values(answer: Vector | Matrix) -> list[tuple[Mapping[str, str], float]]:
+def _last_values(answer: Vector | Matrix) -> list[Value]:
     if isinstance(answer, Matrix):
         return [(series.labels, series.values[-1]) for series in answer.series if series.values]
     return [(sample.labels, sample.value) for sample in answer.samples]
