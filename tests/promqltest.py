@@ -40,7 +40,8 @@ _SERIES = re.compile(
 _LABEL = re.compile(r'\s*(?:([\w.]+|"(?:\\.|[^"\\])*")\s*=\s*)?("(?:\\.|[^"\\])*")\s*(?:,|$)')
 _EXPANDING = re.compile(r"(?P<first>[^x]+?)(?:(?P<sign>[+-])(?P<by>[^x+-]+(?:e[+-]?\d+)?))?x(?P<times>\d+)")
 _REFUSED = re.compile(
-    r"must contain at least one non-empty matcher|not evaluated here|not PromQL|cannot parse the query|unknown function|unexpected|duration|fill mod"
+    r"must contain at least one non-empty matcher|not evaluated here|not PromQL|cannot parse the query"
+    r"|unknown function|unexpected|duration|fill mod"
 )
 
 Key = frozenset[tuple[str, str]]

@@ -120,7 +120,7 @@ def _outcome(board: AlertBoard, findings: Sequence[Finding], grade: str) -> Outc
     counts = count_verdicts(findings)
     bad = [one for one in findings if one.verdict is not Verdict.PASS]
     if bad:
-        names = list(dict.fromkeys(one.subject for one in bad))
+        names = list(dict.fromkeys(_called(one) for one in bad))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         summary = f"{len(bad)} {grade}: {', '.join(names[:3])}{more}"
     elif findings:
@@ -131,6 +131,12 @@ def _outcome(board: AlertBoard, findings: Sequence[Finding], grade: str) -> Outc
         # Alertmanager forgets what nobody repeats: its silence says nothing once Prometheus is gone.
         return Outcome(tuple(findings), f"Alertmanager has no {grade} alert{notes}", board.evidence, Verdict.UNKNOWN)
     return Outcome(tuple(findings), summary + notes, board.evidence, None if findings else Verdict.PASS)
+
+
+def _called(finding: Finding) -> str:
+    """An alert by the words that a person uses: its name and the node that it is about."""
+    about = finding.labels.get("node") or finding.labels.get("instance")
+    return f"{finding.labels.get('alertname', finding.subject)}{f' on {about}' if about else ''}"
 
 
 async def read_rules(inputs: Inputs) -> tuple[Rule, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTION = "Look at the mesh"
 
 
-@click.command("alerts")
+@click.command("alerts", short_help="What fires, what is pending, what is muted by whom.")
 @click.argument("matchers", nargs=-1, metavar="[LABEL=VALUE]...", shell_complete=complete_matcher)
 @shared_flags(formats=DATA_FORMATS)
 @click.pass_obj

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECTION = "Set it up"
 
 
-@click.command("checks")
+@click.command("checks", short_help="List the checks and their thresholds.")
 @click.argument("check", required=False, metavar="[ID|GLOB]", shell_complete=complete_check)
 @click.option(
     "-o",

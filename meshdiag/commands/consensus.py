@@ -18,7 +18,7 @@ OVERVIEW = ("consensus.*", "nodes.up", "peers.count")
 SLOW = ("consensus.*", "nodes.up", "nodes.clock", "capacity.*", "peers.*", "logs.errors")
 
 
-@click.command("consensus")
+@click.command("consensus", short_help="Do the nodes agree, and fast enough; --slow finds out why not.")
 @click.option("--slow", is_flag=True, help="Find out why rounds are slow: leaders, links, load, logs.")
 @shared_flags(formats=DATA_FORMATS)
 @click.pass_obj

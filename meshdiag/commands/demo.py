@@ -7,7 +7,7 @@ import click
 SECTION = "Try it without a mesh"
 
 
-@click.command("demo")
+@click.command("demo", short_help="A simulated mesh with a fault, and what meshdiag says of it.")
 @click.option(
     "--fault", default="slow-consensus", show_default=True, help="The fault to show; 'meshdiag lab faults' lists them."
 )

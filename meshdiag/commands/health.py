@@ -19,7 +19,7 @@ SLOW = ("peers.latency", "consensus.slow-leaders")
 """What takes a look from here at every node or belongs to one procedure; ``consensus --slow`` asks it."""
 
 
-@click.command("health")
+@click.command("health", short_help="Is the mesh healthy: nodes, alerts, performance, capacity.")
 @shared_flags()
 @click.pass_obj
 def command(invocation: Invocation, flags: Flags) -> int:

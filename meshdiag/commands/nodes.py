@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTION = "Look at the mesh"
 
 
-@click.command("nodes")
+@click.command("nodes", short_help="One row per node: up, load, peers, rounds, restarts.")
 @shared_flags(formats=DATA_FORMATS)
 @click.pass_obj
 def command(invocation: Invocation, flags: Flags) -> int:

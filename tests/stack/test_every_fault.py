@@ -10,8 +10,8 @@ import pytest
 from meshdiag.lab import Lab, LabOptions
 from meshdiag.lab.background import lab_in_background
 from meshdiag.lab.faults import FAULTS, Expectation
-from tests.program import Ran, run
 from tests.binaries import need
+from tests.program import Ran, run
 
 SERVERS = ("prometheus", "alertmanager")
 ASKS = {
