@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 OPEN = frozenset({Verdict.PASS, Verdict.WARN})
 """The verdicts of a gate that let its dependants through."""
 
+MAX_WARNINGS = 10
+"""Warnings of the sources that become notes; what follows is counted."""
+
 GRACE_S = 0.5
 """How long cancelled checks may take to clean up before they are left behind."""
 
@@ -91,7 +94,17 @@ async def run_checks(
         stopping.cancel()
         await runner.close()
     reason = "interrupted" if stop.is_set() else f"not reached within the deadline of {run.deadline_s:g} s"
-    return Answers(runner.results(reason), runner.table(reason), tuple(runner.notes), interrupted=stop.is_set())
+    table = runner.table(reason)
+    return Answers(
+        runner.results(reason), table, (*runner.notes, *warned(run.sources.metrics)), interrupted=stop.is_set()
+    )
+
+
+def warned(sources: Sequence[Metrics]) -> list[str]:
+    """What the metrics sources warned of beside their answers: a verdict from half an answer must say so."""
+    said = [f"{source.name}: {warning}" for source in sources for warning in source.warnings]
+    more = len(said) - MAX_WARNINGS
+    return said if more <= 0 else [*said[:MAX_WARNINGS], f"and {more} more warnings beside the answers"]
 
 
 class _Runner:

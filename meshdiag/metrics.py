@@ -107,6 +107,11 @@ class Metrics(Protocol):
     def history(self) -> bool:
         """Whether it knows more than the last few seconds, so that ``offset 1h`` and long ranges mean something."""
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What stood beside its answers so far (a partial response, a truncated list), each once: whoever reads a
+        report must see it, whichever question it came with."""
+
     async def instant(self, query: str, at: datetime | None = None) -> Vector:
         """Evaluate a PromQL expression at one moment (now when None)."""
 

@@ -36,6 +36,7 @@ class Memory:
     asked: list[str] = field(default_factory=list)
     gate: str | None = None
     name: str = "memory"
+    warnings: tuple[str, ...] = ()
 
     @property
     def history(self) -> bool:

@@ -33,6 +33,7 @@ class Source:
     name: str
     gate: str | None = None
     history: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 def make(id_: str, run: Callable[[Inputs], Awaitable[Outcome]], **more: Any) -> Check:
@@ -236,3 +237,13 @@ def test_only_and_skip_take_ids_and_globs_and_refuse_what_is_no_check() -> None:
     assert one not in [check.id for check in registry.select(["*"], skip=[one])]
     with pytest.raises(Exception, match="no check is called"):
         registry.select(["*"], only=["no.such-check"])
+
+
+async def test_what_a_source_warned_of_is_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partial response stands in the notes once, with its source; too many warnings are counted."""
+    half = Source("Thanos http://t", warnings=("no store matched",))
+    many = Source("Mimir http://m", warnings=tuple(f"warning {place}" for place in range(30)))
+    answers = await look([passing("a.fine")], monkeypatch, sources=Sources(metrics=(half, many)))
+    assert answers.notes[0] == "Thanos http://t: no store matched"
+    assert len(answers.notes) == engine.MAX_WARNINGS + 1
+    assert answers.notes[-1] == "and 21 more warnings beside the answers"

@@ -55,6 +55,8 @@ class Api:
 
     def __init__(self, http: HttpClient) -> None:
         self.http = http
+        self.warned: dict[str, None] = {}
+        """The warnings and infos of all answers so far, each once."""
         self._post_works = True
         self._starting: asyncio.Task[bool] | None = None
 
@@ -76,7 +78,9 @@ class Api:
     async def _open(self, reply: Reply, path: str, *, query: bool) -> Answer:
         """The data in the envelope, or the error that the reply stands for."""
         if reply.status < 300:
-            return _success(reply)
+            answer = _success(reply)
+            self.warned.update(dict.fromkeys(answer.warnings))
+            return answer
         if reply.content_type == "application/json":
             refusal = _refusal(reply, query=query)
             if refusal is not None:

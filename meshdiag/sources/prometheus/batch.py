@@ -190,6 +190,11 @@ def split_matrix(answer: Matrix, queries: Sequence[str]) -> list[Matrix]:
     return [Matrix(tuple(part), notes) for part, notes in zip(parts, _notes_of(answer.warnings, queries), strict=True)]
 
 
+def without_place(remark: str) -> str:
+    """A remark on an expression without the place ``(1:23)`` that it names, which is one in the joined text."""
+    return _PLACE.sub("", remark)
+
+
 def _place(item: Sample | Series, count: int) -> int:
     """Which query an element belongs to; the marker is taken off its labels, which nobody else holds yet."""
     try:
@@ -206,7 +211,7 @@ def _notes_of(warnings: Sequence[str], queries: Sequence[str]) -> list[tuple[str
     joined text: they go to the queries with that name, without the place. All others concern everyone."""
     notes: list[list[str]] = [[] for _ in queries]
     for warning in warnings:
-        text = _PLACE.sub("", warning)
+        text = without_place(warning)
         quoted = re.findall(r'"([A-Za-z_:][\w:]*)"', text) if text != warning else []
         about = [place for place, query in enumerate(queries) if any(name in query for name in quoted)]
         for place in about or range(len(queries)):

@@ -12,7 +12,7 @@ from meshdiag.sources.http import HttpClient, excerpt
 from meshdiag.sources.http.fields import rows, text_map
 from meshdiag.sources.prometheus import answers, state
 from meshdiag.sources.prometheus.api import Api
-from meshdiag.sources.prometheus.batch import Batcher, split_matrix, split_vector
+from meshdiag.sources.prometheus.batch import Batcher, split_matrix, split_vector, without_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -57,6 +57,12 @@ class Prometheus:
     def name(self) -> str:
         """``Prometheus http://…:9090``."""
         return f"Prometheus {self.http.shown}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings and infos of all answers so far; a remark on an expression without its place, which counts
+        in the joined text."""
+        return tuple(dict.fromkeys(map(without_place, self._api.warned)))
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections."""

@@ -12,7 +12,7 @@ import re
 import shlex
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from meshdiag.errors import QueryError, SourceError, Trouble
 from meshdiag.metrics import Described, Matrix
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from meshdiag.context import Endpoint, NodeAddress
     from meshdiag.metrics import Absence, Vector
+
+Answer = TypeVar("Answer", bound="Vector | Matrix")
 
 FRESH_S = 10.0
 """How long a look answers queries before a new one is taken."""
@@ -87,6 +89,7 @@ class Scrape:
         self._fetcher = PageFetcher(endpoint, concurrency=concurrency, max_page_bytes=max_page_bytes)
         self._batch: _Batch | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._warned: dict[str, None] = {}
 
     @property
     def name(self) -> str:
@@ -97,6 +100,15 @@ class Scrape:
     def problems(self) -> Mapping[str, str]:
         """What was wrong with a node's page at the last look, by instance; empty before the first."""
         return self._observed.problems
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the evaluation remarked on so far."""
+        return tuple(self._warned)
+
+    def _heard(self, answer: Answer) -> Answer:
+        self._warned.update(dict.fromkeys(answer.warnings))
+        return answer
 
     async def look(self) -> Mapping[str, str]:
         """Make sure that the nodes have been looked at, and say what was wrong: see ``problems``. Raises
@@ -118,7 +130,7 @@ class Scrape:
         wanted = needs(query)
         self._refuse_past(wanted, at)
         await self._prepare(wanted)
-        return evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS)
+        return self._heard(evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS))
 
     async def instant(self, query: str, at: datetime | None = None) -> Vector:
         """The same, for an expression with one value a series."""
@@ -141,7 +153,7 @@ class Scrape:
             raise self._no_history("a range query")
         await self._prepare(wanted)
         span = (round(start.timestamp() * 1000), round(end.timestamp() * 1000), round(step.total_seconds() * 1000))
-        return evaluator.over_range(self._observed.store, query, *span, OPTIONS)
+        return self._heard(evaluator.over_range(self._observed.store, query, *span, OPTIONS))
 
     async def why_empty(self, query: str, at: datetime | None = None) -> Absence:
         """Why ``query`` had no answer, from the pages of the last look."""
