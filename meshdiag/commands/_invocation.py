@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from meshdiag.config import Loaded
@@ -13,11 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Invocation:
-    """The flags that say which mesh is meant. ``overrides`` maps a source's name to the URL given by a flag."""
+    """The flags that say which mesh is meant. ``overrides`` maps a source's name to the URL given by a flag;
+    ``environ`` stands in for the process's environment."""
 
     context: str | None = None
     config_file: Path | None = None
     overrides: dict[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def load(self) -> Loaded:
         """Read the configuration. Raises ``ConfigError``, also for the settings of a check that does not exist."""
@@ -25,5 +29,9 @@ class Invocation:
         from meshdiag.config import load
 
         return load(
-            config_file=self.config_file, context=self.context, overrides=self.overrides, known_checks=all_checks
+            config_file=self.config_file,
+            context=self.context,
+            environ=self.environ,
+            overrides=self.overrides,
+            known_checks=all_checks,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 SECTION = "Try it without a mesh"
@@ -29,6 +31,8 @@ def command(fault: str, nodes: int) -> int:
     from meshdiag.lab.background import lab_in_background
     from meshdiag.model import ExitCode
 
+    # An address that somebody exported for a mesh of their own would win over the lab's configuration.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MESHDIAG_")}
     scenes: tuple[tuple[str, click.Command, list[str]], ...] = (
         ("health", health.command, []),
         ("consensus --slow", consensus.command, ["--slow"]),
@@ -37,7 +41,7 @@ def command(fault: str, nodes: int) -> int:
     with lab_in_background(LabOptions(nodes=nodes, faults=(fault,))) as lab:
         for title, scene, arguments in scenes:
             click.echo(f"\n$ meshdiag {title}\n")
-            mesh = Invocation(context=CONTEXT, config_file=lab.config_file)
+            mesh = Invocation(context=CONTEXT, config_file=lab.config_file, environ=own)
             code = scene.main([*arguments, "--direct"], f"meshdiag {title}", standalone_mode=False, obj=mesh)
             click.echo(f"\n(exit code {int(code)}: {ExitCode(code).name.lower()})")
     click.echo("\nNext: 'meshdiag lab faults' lists what else can be broken.")

@@ -12,7 +12,7 @@ from meshdiag.errors import UsageError
 from meshdiag.lab import LabOptions, running, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from meshdiag.lab import Lab
     from meshdiag.lab.faults import Expectation, Injected
@@ -66,11 +66,22 @@ async def _run_in_lab(options: LabOptions, argv: Sequence[str], ending: _Ending)
     async with running(options) as lab:
         ending.deaf_to_interrupt = True
         try:
-            process = await lab.guard.spawn(argv, env={**os.environ, **lab.environment})
+            process = await lab.guard.spawn(argv, env=pointed_at(lab, os.environ))
         except OSError as error:
             raise UsageError(f"{argv[0]!r} could not be started: {(error.strerror or str(error)).lower()}") from error
         code = await process.wait()
         return code if code >= 0 else 128 - code
+
+
+def pointed_at(lab: Lab, environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment that points at the lab, and at nothing else: an address that somebody exported for their own
+    mesh would win over the lab's configuration."""
+    return {name: value for name, value in environ.items() if name not in _steering(environ)} | lab.environment
+
+
+def _steering(environ: Mapping[str, str]) -> list[str]:
+    """The variables that say which mesh is meant."""
+    return sorted(name for name in environ if name.startswith("MESHDIAG_") and name != "MESHDIAG_DEBUG")
 
 
 async def keep_up(options: LabOptions, say: Callable[[str], None]) -> int:
@@ -107,6 +118,9 @@ def describe_lab(lab: Lab) -> Iterator[str]:
     for one in lab.injected:
         yield f"{'fault':<13}  {one.fault.name} on {_some(one.nodes)}"
     yield ""
+    for name in _steering(os.environ):
+        if name not in lab.environment:
+            yield f"unset {name}"
     for name, value in lab.environment.items():
         yield f"export {name}={shlex.quote(value)}"
     yield ""

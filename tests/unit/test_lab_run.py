@@ -97,6 +97,20 @@ def test_the_command_sees_the_lab_and_its_own_options() -> None:
     assert done.stderr == ""
 
 
+def test_addresses_of_another_mesh_do_not_lead_out_of_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is exported for a mesh of one's own would win over the lab's configuration: neither the command nor the
+    demonstration sees it."""
+    for name in ("MESHDIAG_PROMETHEUS_URL", "MESHDIAG_NODES", "MESHDIAG_JOB"):
+        monkeypatch.setenv(name, "http://127.0.0.1:7" if name != "MESHDIAG_JOB" else "another")
+    ran = lab("run", "--nodes", "4", "--", *MESHDIAG, "health", "--only", "nodes.up", "-o", "json")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(json.loads(ran.stdout)["checks"][0]["findings"]) == 4
+    shown = subprocess.run([*MESHDIAG, "demo", "--nodes", "5"], capture_output=True, text=True, timeout=60)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "127.0.0.1:7 " not in shown.stdout
+    assert "trainer-1" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
