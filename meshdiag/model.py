@@ -229,6 +229,7 @@ class Table:
 class Report:
     """Everything one command has to say. Renderers are functions of a report.
 
+    ``at`` is the moment that was asked about, against which ages are told; None when it is ``started``.
     ``notes`` are warnings about the answer itself (partial response, truncated, fallback taken).
     ``verdict`` is given when the command has a verdict of its own; otherwise the results decide, and a report
     of data alone (no results) passes.
@@ -242,6 +243,12 @@ class Report:
     causes: tuple[Cause, ...] = ()
     data: Table | None = None
     notes: tuple[str, ...] = ()
+    at: datetime | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """The moment that the report is about."""
+        return self.at or self.started
 
     @property
     def verdict(self) -> Verdict:

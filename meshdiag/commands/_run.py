@@ -128,5 +128,6 @@ async def _look(
         causes=find_causes(answers.results),
         data=answers.table,
         notes=(*loaded.notes, *answers.notes),
+        at=flags.at,
     )
     return report, answers.interrupted

@@ -50,6 +50,7 @@ def as_object(report: Report) -> dict[str, Any]:
         "command": report.command,
         "context": report.context,
         "started": rfc3339(report.started),
+        "at": rfc3339(report.moment),
         "duration_s": _number(report.duration_s),
         "verdict": str(report.verdict),
         "counts": {str(verdict): count for verdict, count in report.counts.items()},

@@ -18,7 +18,7 @@ from meshdiag.render.datatable import print_table
 from meshdiag.render.look import DIM, STRONG, STYLES
 from meshdiag.render.page import Page
 from meshdiag.render.ranking import grounds, groups, one_sentence
-from meshdiag.units import clock, human
+from meshdiag.units import clock, human, moment
 
 if TYPE_CHECKING:
     from meshdiag.model import Report
@@ -66,7 +66,7 @@ def render(
     if report.results or report.data is None:
         _headline(page, report, utc=utc)
     if not quiet:
-        _body(page, report, Blocks(page, report.started, verbose=verbose, explain=explain), utc, whole_tables)
+        _body(page, report, Blocks(page, report.moment, verbose=verbose, explain=explain), utc, whole_tables)
     page.print()
 
 
@@ -95,7 +95,8 @@ def _headline(page: Page, report: Report, *, utc: bool) -> None:
             counts.append(", " if counts else "", DIM)
             counts.append(f"{count:,} {verdict}", STYLES[verdict])
     place = look.text(report.context, DIM)
-    for part in (human(report.duration_s, "s"), clock(report.started, utc=utc)):
+    when = clock(report.started, utc=utc) if report.at is None else f"at {moment(report.at, utc=utc)}"
+    for part in (human(report.duration_s, "s"), when):
         place.append(look.dot + part, DIM)
     if counts:
         page.prose(counts, indent)

@@ -6,6 +6,7 @@ import io
 import re
 import unicodedata
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -43,6 +44,15 @@ def test_the_verdict_comes_first() -> None:
     assert first == " FAIL  rounds are slow on 3 of 4 nodes, slowest trainer-3 with 44.2 s"
     assert second == "       2 fail, 1 unknown, 1 warn, 8 pass, 2 skip · prod · 1.4 s · 03:12:44 UTC"
     assert third == ""
+
+
+def test_ages_count_from_the_moment_that_was_asked_about() -> None:
+    """A sample of four seconds before --at is four seconds old there, however long ago that is; and the page
+    says which moment it is about."""
+    asked = replace(reports.mixed(), started=reports.NOW + timedelta(hours=5), at=reports.NOW)
+    lines = page(asked).splitlines()
+    assert "    fail  trainer-3    localhost:9143   44.2 s  at most 30 s   4 s ago" in lines
+    assert lines[2].strip() == "prod · 1.4 s · at 2025-03-09 03:12:44 UTC"
 
 
 def test_causes_then_failures_then_unknown_then_warnings_then_a_count_of_what_passed() -> None:
