@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.metrics import NAME_LABEL
+from meshdiag.units import moment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping, Sequence
@@ -167,6 +168,8 @@ async def _read_past(inputs: Inputs) -> AlertBoard:
     alerts, since = await asyncio.gather(
         inputs.prometheus.instant("ALERTS", inputs.at), inputs.prometheus.instant("ALERTS_FOR_STATE", inputs.at)
     )
+    if not alerts.samples:
+        await ensure_samples(inputs)
     return AlertBoard(
         past_rows(alerts.samples, since.samples),
         ("silences and receivers of a past moment are not known",),
@@ -174,11 +177,27 @@ async def _read_past(inputs: Inputs) -> AlertBoard:
     )
 
 
+async def ensure_samples(inputs: Inputs) -> None:
+    """Raises ``SourceError`` when Prometheus holds nothing of the moment asked about: that no alert fired and no
+    metric was there then would say nothing."""
+    if inputs.at is not None and not (await inputs.prometheus.instant("count(up)", inputs.at)).samples:
+        raise SourceError(
+            f"Prometheus holds no sample of {moment(inputs.at, utc=True)}, so what fired then is not known",
+            trouble=Trouble.NOT_AVAILABLE,
+            source="Prometheus",
+            hint="choose a moment that its retention covers",
+        )
+
+
 def past_rows(alerts: Iterable[Sample], since: Iterable[Sample]) -> tuple[AlertRow, ...]:
     """The rows from the series ``ALERTS`` and ``ALERTS_FOR_STATE`` (whose value is when the alert began)."""
     began = {_key(sample.labels): sample.value for sample in since}
     rows = []
-    for sample in alerts:
+    samples = list(alerts)
+    firing = {_key(sample.labels) for sample in samples if sample.labels.get("alertstate") == FIRING}
+    for sample in samples:
+        if sample.labels.get("alertstate") == PENDING and _key(sample.labels) in firing:
+            continue  # its last pending sample is still within the look-back
         labels = {key: value for key, value in sample.labels.items() if key not in (NAME_LABEL, "alertstate")}
         start = began.get(_key(sample.labels))
         rows.append(

@@ -14,6 +14,7 @@ from meshdiag.checks.alertboard import (
     PENDING,
     SILENCED,
     UNGRADED,
+    ensure_samples,
     is_watchdog,
     read_alerts,
 )
@@ -225,6 +226,8 @@ async def blind_rules(inputs: Inputs) -> Outcome:
     queries = [count_query(names[start : start + CHUNK]) for start in range(0, len(names), CHUNK)]
     vectors = await asyncio.gather(*(inputs.prometheus.instant(query, inputs.at) for query in queries))
     present = {sample.labels.get(NAME_LABEL, "") for vector in vectors for sample in vector.samples}
+    if not present:
+        await ensure_samples(inputs)
     findings = judge_rules(rules, present)
     bad = [one for one in findings if one.verdict is not Verdict.PASS]
     summary = f"{len(findings)} rules, each with series to look at"

@@ -15,7 +15,7 @@ from meshdiag.checks.blindness import RuleText, blinding, count_query, judge_rul
 from meshdiag.checks.inputs import Inputs
 from meshdiag.context import Context, Endpoint
 from meshdiag.errors import SourceError
-from meshdiag.metrics import Sample
+from meshdiag.metrics import Sample, Vector
 from meshdiag.model import Verdict
 from meshdiag.promql.parsing import parse
 from meshdiag.sources import Sources
@@ -172,7 +172,7 @@ async def test_alerts_critical_fails_for_the_one_that_fires():
     assert {key: finding.verdict for key, finding in by_subject(outcome).items()} == {
         "AgentMeshInstanceDown 127.0.0.1:19299": Verdict.FAIL
     }
-    assert outcome.summary == "1 critical: AgentMeshInstanceDown 127.0.0.1:19299"
+    assert outcome.summary == "1 critical: AgentMeshInstanceDown on 127.0.0.1:19299"
     assert len(outcome.evidence) == 2
 
 
@@ -211,6 +211,32 @@ def test_the_board_of_a_past_moment_comes_from_the_series():
     (row,) = past_rows(alerts, since)
     assert (row.name, row.severity, row.state, row.since) == ("Down", "critical", "firing", NOW)
     assert dict(row.labels) == labels
+
+
+def test_an_alert_that_began_to_fire_a_moment_before_is_on_the_past_board_once():
+    """Within the look-back the series of its pending time is still there."""
+    labels = {"alertname": "Down", "severity": "critical", "instance": "a"}
+    alerts = [Sample({"__name__": "ALERTS", "alertstate": one, **labels}, 1.0, 0.0) for one in ("pending", "firing")]
+    other = Sample({"__name__": "ALERTS", "alertstate": "pending", **labels, "instance": "b"}, 1.0, 0.0)
+    rows = past_rows([*alerts, other], [])
+    assert [(row.state, row.labels["instance"]) for row in rows] == [("firing", "a"), ("pending", "b")]
+
+
+@pytest.mark.parametrize("check", ["alerts.critical", "alerts.warning", "alerts.blind-rules"])
+async def test_a_moment_without_any_sample_is_unknown(check):
+    """Where Prometheus holds nothing of a moment, that nothing fired then says nothing."""
+
+    async def instant(query, at):
+        assert at == NOW
+        return Vector(())
+
+    async def rules(kind=None):
+        return Rules((RuleGroup("g", "f.yml", (Rule("Down", "alerting", "up == 0", "ok", "inactive"),)),))
+
+    prometheus = SimpleNamespace(name="Prometheus", instant=instant, rules=rules, evidence=lambda *asked: "")
+    inputs = Inputs(Context("test"), Sources(prometheus=prometheus), NOW, timedelta(hours=1), at=NOW)
+    with pytest.raises(SourceError, match="holds no sample of 2026-11-22 11:30:00 UTC"):
+        await all_checks()[check].run(inputs)
 
 
 async def test_the_board_of_a_past_moment_says_what_nobody_keeps():
