@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshdiag.causes import cause
-from meshdiag.causes.clues import references
+from meshdiag.causes.clues import plain, references
 from meshdiag.model import Cause, Verdict
 
 if TYPE_CHECKING:
-    from meshdiag.causes.clues import Clues
+    from meshdiag.causes.clues import Clue, Clues
 
 PROMETHEUS = "stack.prometheus"
 SHUT = (Verdict.FAIL, Verdict.UNKNOWN)
@@ -24,24 +24,23 @@ def monitoring_broken(clues: Clues) -> Cause | None:
     if stack is None or stack.verdict not in SHUT:
         return None
     waiting = [result.id for result in clues.results.values() if result.because == PROMETHEUS]
-    nodes = clues.verdict("nodes.up")
-    if nodes is Verdict.PASS:
+    subject = f"{PROMETHEUS} {stack.findings[0].subject if stack.findings else ''}".strip()
+    if asked_directly(clues):
+        if clues.verdict("nodes.up") is not Verdict.PASS:
+            return None  # that they do not answer either is another cause
         statement = "It is the monitoring that is broken, not the nodes: Prometheus does not answer, and they do"
-    elif waiting:
-        statement = "Nothing is known of the mesh because Prometheus does not answer; the mesh itself may be well"
-    else:
+        command = stack.evidence[0].command if stack.evidence else "meshdiag health --only stack.prometheus --explain"
+        return Cause(statement, (subject, "nodes.up"), command)
+    if not waiting:
         return None
-    subject = stack.findings[0].subject if stack.findings else ""
-    rests = (f"{PROMETHEUS} {subject}".strip(), *(("nodes.up",) if nodes is Verdict.PASS else waiting[:3]))
-    return Cause(statement, rests, next_step(clues, waiting))
+    statement = "Nothing is known of the mesh because Prometheus does not answer; the mesh itself may be well"
+    return Cause(statement, (subject, *waiting[:3]), "meshdiag health --direct asks the nodes themselves")
 
 
-def next_step(clues: Clues, waiting: list[str]) -> str:
-    """Ask the nodes where nobody has; else the command that shows what Prometheus says."""
-    if waiting:
-        return "meshdiag health --direct asks the nodes themselves"
-    evidence = clues.results[PROMETHEUS].evidence
-    return evidence[0].command if evidence else "meshdiag health --only stack.prometheus --explain"
+def asked_directly(clues: Clues) -> bool:
+    """Whether it was the nodes themselves that said who is up, and not Prometheus."""
+    up, stack = clues.results.get("nodes.up"), clues.results.get(PROMETHEUS)
+    return up is not None and up.because is None and (stack is None or stack.verdict is not Verdict.PASS)
 
 
 @cause(confidence=0.9)
@@ -51,11 +50,20 @@ def no_way_to_the_mesh(clues: Clues) -> Cause | None:
     down = clues.bad("nodes.up")
     if up is None or len(down) < 3 or len(down) < MOST * len(up.findings):
         return None
-    return Cause(
-        "Nearly all nodes went down together: the network to them, or what scrapes them, is likelier than their deaths",
-        references(down[:5]),
-        "meshdiag nodes --direct asks them from this machine: if they answer, Prometheus cannot reach them",
-    )
+    if not asked_directly(clues):
+        statement = "Nearly all nodes went down together: the network to them, or what scrapes them, is likelier"
+        step = "meshdiag nodes --direct asks them from this machine: if they answer, Prometheus cannot reach them"
+        return Cause(f"{statement} than their deaths", references(down[:5]), step)
+    shut = clues.verdict(PROMETHEUS) in SHUT
+    who = "Neither Prometheus nor the nodes answer" if shut else "Hardly any node answers"
+    rests = (*((PROMETHEUS,) if shut else ()), *references(down[:5]))
+    return Cause(f"{who} this machine: the network between is likelier than their deaths", rests, reach(down[0]))
+
+
+def reach(clue: Clue) -> str:
+    """The command that tells a dead node from a dead network."""
+    host = clue.finding.subject.rpartition(":")[0]
+    return f"ping -c 3 {host}" if plain(host) else "ping one of them from this machine"
 
 
 @cause(confidence=0.85)

@@ -189,10 +189,23 @@ def test_broken_monitoring_is_not_a_broken_mesh():
     assert asked.next == "curl -sS http://localhost:9090/-/ready"
 
 
+def test_with_prometheus_and_the_nodes_silent_nothing_is_called_well():
+    """Who asked the nodes and had no answer is not told that the mesh may be well, nor to ask the nodes."""
+    stack = result("stack.prometheus", Finding("prometheus", FAIL, "connection refused"))
+    history = result("consensus.leader-elections", verdict=UNKNOWN, because="stack.prometheus")
+    down = [Finding(f"10.0.0.{n}:9091", FAIL, "down", labels={"node": f"trainer-{n}"}) for n in range(6)]
+    cause = one(stack, history, result("nodes.up", *down))
+    assert cause.statement.startswith("Neither Prometheus nor the nodes answer this machine")
+    assert cause.next == "ping -c 3 10.0.0.0"
+    assert one(result("nodes.up", *down)).statement.startswith("Hardly any node answers this machine")
+    assert find_causes([stack, history, result("nodes.up", down[0], *(about(f"n{n}", PASS) for n in range(5)))]) == ()
+
+
 def test_all_nodes_down_or_old_at_once_is_the_way_to_them():
     """A whole fleet that vanishes is a network or a scraper, and one that is old is not scraped."""
     down = result("nodes.up", *(about(f"trainer-{n}", FAIL) for n in range(6)))
-    assert one(down).statement.startswith("Nearly all nodes went down together")
+    stack = result("stack.prometheus", verdict=PASS)
+    assert one(stack, down).statement.startswith("Nearly all nodes went down together")
     old = result("nodes.scrape-age", *(about(f"trainer-{n}", FAIL) for n in range(6)))
     assert one(old).statement.startswith("Prometheus no longer reads the nodes")
 
