@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 import sys
 import threading
@@ -15,11 +17,20 @@ from meshdiag.model import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a full or broken disk answers to a write."""
+RARELY = 500_000
+"""New objects between two searches for garbage."""
+
 
 def main() -> NoReturn:
     """Run the program with the process's own arguments and end the process."""
-    code = run(sys.argv[1:])
-    _flush()
+    # The answer to a question about many nodes is a hundred thousand objects that all stay: looking for garbage
+    # among them at every turn, and once more at exit, takes longer than judging them.
+    gc.set_threshold(RARELY)
+    _open_closed_streams()
+    code = _flush(run(sys.argv[1:]))
+    gc.freeze()
     if threading.active_count() > 1:
         # A name server that never answers holds a thread that cannot be stopped. The answer is printed; waiting
         # for that thread at exit would break the deadline.
@@ -45,6 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return ExitCode.PASS
     except Exception as error:  # the last line of defence: a person gets one sentence
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return _unwritten(error)
         if os.environ.get("MESHDIAG_DEBUG"):
             raise
         _say(f"a bug in meshdiag: {type(error).__name__}: {error}", "MESHDIAG_DEBUG=1 shows where")
@@ -67,13 +80,30 @@ def _say(message: str, hint: str = "") -> None:
         click.echo(f"  {one_line(hint)}", err=True)
 
 
-def _flush() -> None:
-    """Write what is left; a reader that has gone away is no error."""
+def _open_closed_streams() -> None:
+    """Give the process the streams that it was started without (``>&-``): what is printed there goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (it stays open as long as the process)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that the answer could not be written; a script must not take half of it for the whole."""
+    _say(f"the answer could not be written: {(error.strerror or str(error)).lower()}")
+    return ExitCode.UNKNOWN
+
+
+def _flush(code: int) -> int:
+    """Write what is left; a reader that has gone away is no error. The exit code, which a full disk changes."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # The interpreter flushes once more at exit, and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno in NO_ROOM:
+            return code if code == ExitCode.UNKNOWN else _unwritten(error)
+    return code
 
 
 if __name__ == "__main__":

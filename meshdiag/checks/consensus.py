@@ -87,9 +87,9 @@ async def failed_rounds(inputs: Inputs) -> Outcome:
 async def failed_share(inputs: Inputs) -> Outcome:
     """Failed rounds over all rounds of each node: what the rule ConsensusFailure says in words, "10 %"."""
     job = inputs.context.job
-    failed, total = FAILED_ROUNDS.increase(job, WINDOW), ROUNDS.increase(job, WINDOW)
+    failed, total = FAILED_ROUNDS.per_instance(job), ROUNDS.per_instance(job)
     roster, failures, rounds = await asyncio.gather(
-        inputs.roster(), inputs.metrics.instant(failed, inputs.at), inputs.metrics.instant(total, inputs.at)
+        inputs.living(), inputs.metrics.instant(failed, inputs.at), inputs.metrics.instant(total, inputs.at)
     )
     evidence = inputs.metrics.evidence(f"{failed} / {total}", inputs.at)
     totals, failures_of = by_instance(rounds, roster), by_instance(failures, roster)

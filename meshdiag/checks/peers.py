@@ -108,27 +108,35 @@ def judge_messages(readings: Readings, before: Mapping[str, float], threshold: T
 )
 async def connection_duration(inputs: Inputs) -> Outcome:
     """The shortest-lived connection of each node against the fleet's median: finds the link that flaps."""
-    shortest, usual = connection_queries(inputs.context.job)
-    roster, vector, middle = await asyncio.gather(
-        inputs.roster(), inputs.metrics.instant(shortest, inputs.at), inputs.metrics.instant(usual, inputs.at)
-    )
+    shortest, youngest, usual = connection_queries(inputs.context.job)
+    roster, vector = await asyncio.gather(inputs.roster(), inputs.metrics.instant(shortest, inputs.at))
     readings = await readings_of(inputs, CONNECTION_DURATION, vector, roster)
     if readings.empty is None:
         readings = replace(readings, evidence=inputs.metrics.evidence(shortest, inputs.at))
-    peers = {sample.labels.get("instance", ""): sample.labels.get("peer", "") for sample in vector.samples}
-    threshold = inputs.threshold
-    if threshold == Threshold() and middle.samples:
-        threshold = young_below(middle.samples[0].value)
+    threshold, peers = inputs.threshold, {}
+    if threshold == Threshold():
+        threshold = Threshold(warn=at_least(YOUNG_S))
+    if any(threshold.judge(value) is not Verdict.PASS for value in readings.values.values()):
+        # What is usual, and who is at the other end, matters only then: both take the server all connections again.
+        middle, ends = await asyncio.gather(
+            inputs.metrics.instant(usual, inputs.at), inputs.metrics.instant(youngest, inputs.at)
+        )
+        peers = {sample.labels.get("instance", ""): sample.labels.get("peer", "") for sample in ends.samples}
+        if inputs.threshold == Threshold():
+            threshold = young_below(middle.samples[0].value) if middle.samples else Threshold()
     return to_outcome(readings, judge_links(readings, peers, threshold))
 
 
-def connection_queries(job: str) -> tuple[str, str]:
-    """The shortest connection of each instance (its other labels kept), and the median of all connections; by
-    quantiles where the metric is a histogram."""
+def connection_queries(job: str) -> tuple[str, str, str]:
+    """The shortest connection of each instance (by quantiles where the metric is a histogram), the same with its
+    other labels, and the median of all connections."""
     gauge = CONNECTION_DURATION.selector(job)
     rate = f"rate({CONNECTION_DURATION.selector(job, '_bucket')}[{WINDOW}])"
-    shortest = f"bottomk by (instance) (1, {gauge}) or histogram_quantile(0.05, sum by (instance, le) ({rate}))"
-    return shortest, f"quantile(0.5, {gauge}) or histogram_quantile(0.5, sum by (le) ({rate}))"
+    return (
+        f"min by (instance) ({gauge}) or histogram_quantile(0.05, sum by (instance, le) ({rate}))",
+        f"bottomk by (instance) (1, {gauge})",
+        f"quantile(0.5, {gauge}) or histogram_quantile(0.5, sum by (le) ({rate}))",
+    )
 
 
 def young_below(usual: float) -> Threshold:

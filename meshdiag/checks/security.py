@@ -94,11 +94,14 @@ def name_expired(finding: Finding) -> Finding:
 )
 async def attacks(inputs: Inputs) -> Outcome:
     """Attacks detected over the window (between two page reads when there is no history), by node."""
-    queries = attack_queries(inputs)
+    by_type, *newborn = queries = attack_queries(inputs)
     readings, answers = await asyncio.gather(
         read_nodes(inputs, ATTACKS, f"sum by (instance) ({growth(inputs)})"),
-        asyncio.gather(*(inputs.metrics.instant(query, inputs.at) for query in queries)),
+        asyncio.gather(*(inputs.metrics.instant(query, inputs.at) for query in newborn)),
     )
+    if any(value > 0 for value in readings.values.values()):
+        # Which types there are matters only then: with a series a type, asking costs the server several times more.
+        answers = [await inputs.metrics.instant(by_type, inputs.at), *answers]
     history = inputs.metrics.history
     counted = count_attacks(answers, whole=history)
     judged = with_counts(readings, counted)
@@ -134,13 +137,13 @@ def span(inputs: Inputs) -> str:
 
 
 def attack_queries(inputs: Inputs) -> list[str]:
-    """The growth of the counter by type; and the series that are new on a node that is not.
+    """Where the counter grew, by type; and the series that are new on a node that is not.
 
     A node that counts by type often has no series of a type before its first attack, and such a series is born
     with that attack in it: ``increase`` sees no growth in it.
     """
     grouping = f"sum by (instance, {', '.join(TYPE_LABELS)})"
-    grown = f"{grouping} ({growth(inputs)})"
+    grown = f"{grouping} ({growth(inputs)}) > 0"
     if not inputs.metrics.history:
         return [grown]
     job, window = inputs.context.job, span(inputs)

@@ -24,17 +24,19 @@ _DOT = re.compile(r"\s*\.")
 
 
 class Places:
-    """The lines of a document's keys."""
+    """The lines of a document's keys. It is read only as far as the keys that are asked for stand: what comes
+    last are the nodes, which may be thousands."""
 
     def __init__(self, text: str) -> None:
+        self._unread = _statements(text)
         self._lines: dict[Path, int] = {}
         self._table: Path = ()
         self._counts: dict[Path, int] = {}
-        for line, statement in _statements(text):
-            self._note(line, statement)
 
     def line(self, path: Path) -> int | None:
         """The line of a key, or of the nearest table around it; None for what stands nowhere."""
+        while path not in self._lines and (statement := next(self._unread, None)):
+            self._note(*statement)
         for length in range(len(path), 0, -1):
             if found := self._lines.get(path[:length]):
                 return found
@@ -45,6 +47,7 @@ class Places:
         if body.startswith("[["):
             key = self._resolve(_keys(body.removeprefix("[[")))
             index = self._counts[key] = self._counts.get(key, -1) + 1
+            self._lines.setdefault(key, line)
             self._table = (*key, index)
         elif body.startswith("["):
             self._table = self._resolve(_keys(body.removeprefix("[")))
