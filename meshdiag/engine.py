@@ -183,12 +183,20 @@ class _Runner:
         try:
             result = await self._look(check)
         except SourceError as error:
-            result = _unknown(check, error.message, hint=error.hint)
+            result = await self._failed(check, error)
         except Exception as error:  # one check must never cost the run
             result = _unknown(check, f"a bug in this check: {type(error).__name__}: {error}")
         result = replace(result, duration_s=time.monotonic() - began)
         self.run.on_result(result)
         return result
+
+    async def _failed(self, check: Check, error: SourceError) -> Result:
+        """The answer of a check that could not look; folded where another check answers for it."""
+        if error.because and error.because != check.id:
+            blamed = await self._gate(error.because)
+            if blamed.verdict not in OPEN:
+                return _because(check, blamed)
+        return _unknown(check, error.message, hint=error.hint)
 
     async def _look(self, check: Check) -> Result:
         admitted = await self._admit(check)

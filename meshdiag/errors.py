@@ -69,15 +69,19 @@ class SourceError(MeshdiagError):
     """An outside system that could not be asked.
 
     ``source`` is its name as a person knows it ("Prometheus"), ``where`` the address without credentials.
+    ``because`` is the id of the check that answers for it, where one does (``nodes.up``).
     """
 
     exit_code = ExitCode.UNKNOWN
 
-    def __init__(self, message: str, *, trouble: Trouble, source: str = "", where: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, trouble: Trouble, source: str = "", where: str = "", hint: str = "", because: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.trouble = trouble
         self.source = source
         self.where = where
+        self.because = because
 
 
 class QueryError(SourceError):

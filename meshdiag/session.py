@@ -37,6 +37,7 @@ async def open_sources(context: Context, direct: Direct = Direct.FALLBACK) -> As
             node_label=context.node_label,
             role_label=context.role_label,
             peer_label=context.peer_label,
+            expected=context.nodes_expected,
         )
         sources = Sources(
             metrics=(scrape,),

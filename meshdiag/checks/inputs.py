@@ -116,6 +116,12 @@ class Inputs:
 
         return await self.memo.once(("roster", self.metrics.name), lambda: read_roster(self))
 
+    async def living(self) -> Roster:
+        """The roster, for questions that only nodes which are up can answer; ``SourceError`` when none is."""
+        from meshdiag.checks.roster import some_up
+
+        return some_up(await self.roster(), self.metrics.name)
+
 
 def _present(source: T | None, name: str) -> T:
     if source is None:

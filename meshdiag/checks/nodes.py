@@ -178,7 +178,7 @@ async def restarted(inputs: Inputs) -> Outcome:
 )
 async def scrape_age(inputs: Inputs) -> Outcome:
     """The last scrape of each node is recent, so that the other answers are about now."""
-    roster = await inputs.roster()
+    roster = await inputs.living()
     findings = judge_ages(roster, inputs.threshold, inputs.moment)
     query = f"timestamp({UP.selector(inputs.context.job)})"
     return Outcome(findings, sum_up(findings, roster), (inputs.metrics.evidence(query, inputs.at, excerpt(findings)),))
@@ -212,7 +212,7 @@ def _judge_age(node: Node, roster: Roster, threshold: Threshold, moment: datetim
 )
 async def clock(inputs: Inputs) -> Outcome:
     """Each machine's clock, as node_exporter or the node itself exposes it, against the time of its scrape."""
-    roster, vector = await asyncio.gather(inputs.roster(), inputs.metrics.instant(CLOCK_QUERY, inputs.at))
+    roster, vector = await asyncio.gather(inputs.living(), inputs.metrics.instant(CLOCK_QUERY, inputs.at))
     evidence = inputs.metrics.evidence(CLOCK_QUERY, inputs.at)
     if not vector.samples:
         absence = await inputs.metrics.why_empty(CLOCK.name, inputs.at)

@@ -201,7 +201,7 @@ async def bandwidth(inputs: Inputs) -> Outcome:
 )
 async def latency(inputs: Inputs) -> Outcome:
     """How long a plain TCP connect to each node's peer port takes from this machine."""
-    roster = await inputs.roster()
+    roster = await inputs.living()
     addresses = [node.peer for node in roster.up if node.peer]
     connects = await inputs.connect.measure(addresses) if addresses else {}
     findings = judge_connects(roster, connects, inputs.threshold)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import ALL, Kind
 from meshdiag.checks import Outcome
+from meshdiag.checks.roster import some_up
 from meshdiag.metrics import AbsenceKind
 from meshdiag.model import Finding, Verdict, count_verdicts
 from meshdiag.units import beside, human
@@ -59,10 +60,11 @@ async def read_nodes(inputs: Inputs, metric: Metric, query: str | None = None) -
 async def readings_of(
     inputs: Inputs, metric: Metric, vector: Vector, roster: Roster, query: str | None = None
 ) -> Readings:
-    """The readings in an answer that is there already; asks only why it is empty."""
+    """The readings in an answer that is there already; asks only why it is empty. Raises ``SourceError`` when no
+    node is up."""
     evidence = inputs.metrics.evidence(query or metric.per_instance(inputs.context.job), inputs.at)
-    values = by_instance(vector, roster)
-    if values or not roster.up:
+    values = by_instance(vector, some_up(roster, inputs.metrics.name))
+    if values:
         return Readings(values, roster, missing_nodes(values, roster, metric), evidence)
     absence = await why_nobody(inputs, metric, query)
     return nobody(absence, roster, metric, evidence)

@@ -96,6 +96,14 @@ class Roster:
 _NO_LABELS: Mapping[str, str] = {}
 
 
+def some_up(roster: Roster, source: str) -> Roster:
+    """The same roster. Raises ``SourceError`` when none of its nodes is up: what they were like cannot be told, and
+    ``nodes.up`` says so for all."""
+    if roster.nodes and not roster.up:
+        raise SourceError("no node is up", trouble=Trouble.NOT_AVAILABLE, source=source, because="nodes.up")
+    return roster
+
+
 async def read_roster(inputs: Inputs) -> Roster:
     """The roster from ``up`` of the mesh's job, and when each sample was taken.
 

@@ -91,6 +91,7 @@ class Failing:
     name = "broken"
     gate = None
     history = True
+    warnings = ()
 
     def __getattr__(self, name: str) -> Any:
         async def fail(*_arguments: Any, **_named: Any) -> Any:

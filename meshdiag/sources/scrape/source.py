@@ -60,6 +60,8 @@ class Scrape:
     """The pages of ``nodes``, fetched with the settings of ``endpoint``; implements ``metrics.Metrics``.
 
     gap_s: between the two looks that rates come from. single_look: take no second one; rates are then empty.
+    expected: the nodes are known to exist, so that when none answers they are down (``up`` is 0); otherwise it is as
+    likely that the mesh is elsewhere, and every question raises ``SourceError``.
     ``increase`` and ``delta`` over a window are the observed pace times the window: see ``promql/rates.py``.
     """
 
@@ -79,12 +81,14 @@ class Scrape:
         gap_s: float = 2.0,
         max_page_bytes: int = 16 * 1024 * 1024,
         single_look: bool = False,
+        expected: bool = False,
     ) -> None:
         self.nodes = tuple(nodes)
         self.endpoint = endpoint
         self.peer_label = peer_label
         self._gap_s = gap_s
         self._single_look = single_look
+        self._expected = expected
         self._observed = Observed(self.nodes, job, node_label, role_label)
         self._fetcher = PageFetcher(endpoint, concurrency=concurrency, max_page_bytes=max_page_bytes)
         self._batch: _Batch | None = None
@@ -114,6 +118,7 @@ class Scrape:
         """Make sure that the nodes have been looked at, and say what was wrong: see ``problems``. Raises
         ``SourceError`` when no node answers."""
         await self._prepare(Needs(frozenset(), False, False, None))
+        self._refuse_silence()
         return self.problems
 
     async def metric_names(self) -> set[str]:
@@ -191,6 +196,8 @@ class Scrape:
         batch.add(wanted)
         assert batch.task is not None
         await asyncio.shield(batch.task)
+        if not self._expected:
+            self._refuse_silence()
         if wanted.window and not self._single_look:
             await self._second_look()
 
@@ -205,7 +212,6 @@ class Scrape:
         finally:
             self._batch = None  # whoever asks from here on starts a new batch
         self._load(batch)
-        self._refuse_silence()
 
     def _load(self, batch: _Batch) -> None:
         if batch.any_name:
