@@ -30,7 +30,7 @@ def parse_duration(text: str) -> timedelta:
         raise UsageError(f"{_shown(text)} is not a duration", hint=hint)
     seconds = sum(float(number) * UNIT_SECONDS[unit] for number, unit in _PART.findall(body))
     if not 0 < seconds <= _LONGEST.total_seconds():
-        raise UsageError(f"the duration {_shown(text)} is not between a moment and ten years", hint=DURATION_EXAMPLES)
+        raise UsageError(f"the duration {_shown(text)} is nothing, or more than ten years", hint=DURATION_EXAMPLES)
     return timedelta(seconds=seconds)
 
 

@@ -18,6 +18,10 @@ else:  # not every supported click makes it generic
     DurationType = MomentType = RangeType = click.ParamType
 
 
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""A moment that was read off another machine's clock may lie a little ahead of this one's."""
+
+
 class Duration(DurationType):
     """A duration such as ``15m``; the command receives a ``timedelta``."""
 
@@ -47,9 +51,12 @@ class Moment(MomentType):
         if isinstance(value, datetime):
             return value
         try:
-            return parse_moment(str(value), datetime.now(UTC))
+            moment = parse_moment(str(value), datetime.now(UTC))
         except UsageError as error:
             self.fail(str(error), param, ctx)
+        if moment - datetime.now(UTC) > CLOCKS_DIFFER:
+            self.fail(f"{moment:%Y-%m-%d %H:%M:%S} UTC is still to come", param, ctx)
+        return moment
 
 
 class NagiosRange(RangeType):
