@@ -17,6 +17,7 @@ from meshdiag.metrics import Absence, AbsenceKind, Vector
 from meshdiag.promql.expressions import Aggregate, Binary, Call, MatchKind, Negate, RangeSelector, Selector, Subquery
 from meshdiag.promql.parsing import parse
 from meshdiag.sources.http import excerpt
+from meshdiag.units import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -218,6 +219,9 @@ class _Look:
             jobs = _some(sorted({job for job, _ in earlier.last if job}))
             said = f"{name} was seen in the last day, but never with {excerpt(', '.join(map(str, matched)))}"
             return Absence(AbsenceKind.OTHER_LABELS, f"{said}{f' (job is {jobs})' if jobs else ''}", earlier.latest)
+        if self.at_moment is not None:
+            said = f"no series called {name} was there in the day before {moment(self.at_moment, utc=True)}"
+            return Absence(AbsenceKind.NEVER_SEEN, said + await self._suggestion(name))
         said = f"{name} was never seen here (no series of that name in the last day)"
         return Absence(AbsenceKind.NEVER_SEEN, said + await self._suggestion(name))
 
@@ -227,6 +231,8 @@ class _Look:
             known = set((await self.prometheus.label_values("__name__"))[:MAX_NAMES])
         except SourceError:
             return ""
+        if name in known:
+            return ""  # spelt as it should be: it was there at another time
         parts = [name + part for part in HISTOGRAM_PARTS if name + part in known]
         if parts:
             return f"; it is exposed as a histogram: {', '.join(parts)}"
@@ -279,9 +285,9 @@ def _some(values: Sequence[str], limit: int = 4) -> str:
     return f"{shown} and {len(values) - limit} more" if len(values) > limit else shown
 
 
-def _ago(moment: datetime, now: datetime | None) -> str:
+def _ago(when: datetime, now: datetime | None) -> str:
     """A rough age: "40 s", "14 min", "3 h"."""
-    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
+    seconds = max(0.0, ((now or datetime.now(UTC)) - when).total_seconds())
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
