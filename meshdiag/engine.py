@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from meshdiag.checks import Check, Outcome, all_checks
 from meshdiag.checks.inputs import Inputs, Memo, everything
 from meshdiag.context import CheckSettings
-from meshdiag.errors import SourceError, Trouble
+from meshdiag.errors import LeftOut, SourceError, Trouble
 from meshdiag.model import Result, Verdict, count_verdicts
 
 if TYPE_CHECKING:
@@ -182,6 +182,8 @@ class _Runner:
         began = time.monotonic()
         try:
             result = await self._look(check)
+        except LeftOut as error:
+            result = _result(check, Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {error.message}"))
         except SourceError as error:
             result = await self._failed(check, error)
         except Exception as error:  # one check must never cost the run

@@ -4,7 +4,8 @@
     ├── UsageError                    the command line is wrong (64)
     │   └── ConfigError               a configuration file is wrong: file, key, what was expected (64)
     └── SourceError                   an outside system could not be asked: becomes UNKNOWN in a check (3)
-        └── QueryError                the system answered that the question is wrong, or cannot be answered
+        ├── QueryError                the system answered that the question is wrong, or cannot be answered
+        └── LeftOut                   the user asked not to look that far: becomes SKIP in a check
 
 Each source translates what the libraries underneath raise, in one place, keeping the original as the cause.
 """
@@ -89,3 +90,10 @@ class QueryError(SourceError):
 
     def __init__(self, message: str, *, source: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(message, trouble=Trouble.REJECTED, source=source, where=where, hint=hint)
+
+
+class LeftOut(SourceError):
+    """The answer would take a look that the user asked not to take."""
+
+    def __init__(self, message: str, *, source: str = "", hint: str = "") -> None:
+        super().__init__(message, trouble=Trouble.NOT_AVAILABLE, source=source, hint=hint)

@@ -27,8 +27,13 @@ class Direct(StrEnum):
 
 
 @asynccontextmanager
-async def open_sources(context: Context, direct: Direct = Direct.FALLBACK) -> AsyncIterator[Sources]:
-    """The sources of a context, closed at the end. Nothing is asked before the first question."""
+async def open_sources(
+    context: Context, direct: Direct = Direct.FALLBACK, *, gap_s: float = 2.0
+) -> AsyncIterator[Sources]:
+    """The sources of a context, closed at the end. Nothing is asked before the first question.
+
+    ``gap_s`` lies between the two looks at a node's page that rates come from; 0 is for one look and no rates.
+    """
     async with AsyncExitStack() as stack:
         scrape = Scrape(
             context.nodes,
@@ -37,6 +42,8 @@ async def open_sources(context: Context, direct: Direct = Direct.FALLBACK) -> As
             node_label=context.node_label,
             role_label=context.role_label,
             peer_label=context.peer_label,
+            gap_s=gap_s,
+            single_look=gap_s == 0,
             expected=context.nodes_expected,
         )
         sources = Sources(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from meshdiag.commands._params import DURATION, MOMENT
+from meshdiag.commands._params import DURATION, GAP, MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ class Flags:
     deadline: timedelta
     timeout: timedelta | None
     direct: bool | None
+    gap: timedelta
     since: timedelta
     at: datetime | None
     only: tuple[str, ...]
@@ -117,6 +118,14 @@ def _look_options(since: str) -> list[Callable[[Any], Any]]:
             default=None,
             help="Read the nodes' own /metrics pages, not Prometheus; or never do. "
             "By default they are read when Prometheus fails.",
+        ),
+        click.option(
+            "--gap",
+            type=GAP,
+            default="2s",
+            show_default=True,
+            metavar="DURATION",
+            help="Between the two looks at a node's page that rates come from, with --direct; 0: one look, no rates.",
         ),
         click.option(
             "--since",

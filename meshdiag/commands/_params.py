@@ -39,6 +39,14 @@ class Duration(DurationType):
             self.fail(str(error), param, ctx)
 
 
+class Gap(Duration):
+    """A duration that may be nothing at all (``0``)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text; a value that is one already passes through."""
+        return timedelta() if value in ("0", "0s") else super().convert(value, param, ctx)
+
+
 class Moment(MomentType):
     """A moment such as ``15m ago``; the command receives an aware ``datetime`` in UTC."""
 
@@ -75,5 +83,6 @@ class NagiosRange(RangeType):
 
 
 DURATION = Duration()
+GAP = Gap()
 MOMENT = Moment()
 RANGE = NagiosRange()

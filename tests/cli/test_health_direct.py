@@ -30,6 +30,16 @@ def test_a_healthy_mesh_passes_and_exits_0(healthy_lab: Lab) -> None:
     assert ran.stderr == ""
 
 
+def test_one_look_at_the_pages_judges_all_but_rates(healthy_lab: Lab) -> None:
+    """With --gap 0 nothing is waited for: what is a rate is skipped with that reason, everything else is judged."""
+    ran = run("health", "--direct", "--gap", "0", "-o", "json", environment=healthy_lab.environment)
+    assert (ran.code, set(ran.verdicts.values())) == (0, {"pass", "skip"})
+    for rate in ("consensus.failed-rounds", "consensus.failed-share", "capacity.network", "security.attacks"):
+        assert "two looks" in ran.check(rate)["summary"], rate
+    for gauge in ("nodes.up", "consensus.round-duration", "peers.count", "capacity.memory"):
+        assert ran.verdicts[gauge] == "pass", gauge
+
+
 def test_the_slow_link_is_found_with_evidence_and_a_cause(slow_lab: Lab) -> None:
     """The nodes at the ends of the slow link fail, the others pass, and the cause names the link."""
     ran = run("consensus", "--slow", "--direct", "-o", "json", environment=slow_lab.environment)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshdiag.context import Endpoint, NodeAddress
-from meshdiag.errors import QueryError, SourceError, Trouble
+from meshdiag.errors import LeftOut, QueryError, SourceError, Trouble
 from meshdiag.metrics import AbsenceKind
 from meshdiag.sources.scrape import Scrape
 from tests.nodes import FakeNode, page, running, served
@@ -92,11 +92,13 @@ async def test_a_counter_that_was_reset_does_not_run_backwards() -> None:
 
 
 async def test_a_single_look_has_no_rates() -> None:
-    """Without a second look a rate is empty, and the reason says so."""
+    """Without a second look a rate is left out, with the reason; what nobody exposes is just not there."""
     node = FakeNode(lambda _: page("c_total 1\n"))
     async with running(node):
         source = scrape([node.address()], single_look=True)
-        assert (await source.instant("rate(c_total[5m])")).samples == ()
+        with pytest.raises(LeftOut, match="two looks"):
+            await source.instant("rate(c_total[5m])")
+        assert (await source.instant("rate(d_total[5m])")).samples == ()
         assert "two looks" in (await source.why_empty("rate(c_total[5m])")).message
         assert len(node.requests) == 1
 

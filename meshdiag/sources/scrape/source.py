@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from meshdiag.errors import QueryError, SourceError, Trouble
-from meshdiag.metrics import Described, Matrix
+from meshdiag.errors import LeftOut, QueryError, SourceError, Trouble
+from meshdiag.metrics import AbsenceKind, Described, Matrix
 from meshdiag.model import Evidence
 from meshdiag.promql import evaluator
 from meshdiag.promql.selectors import Needs, metric_names, needs
@@ -59,7 +59,7 @@ class _Batch:
 class Scrape:
     """The pages of ``nodes``, fetched with the settings of ``endpoint``; implements ``metrics.Metrics``.
 
-    gap_s: between the two looks that rates come from. single_look: take no second one; rates are then empty.
+    gap_s: between the two looks that rates come from. single_look: take no second one; rates are then left out.
     expected: the nodes are known to exist, so that when none answers they are down (``up`` is 0); otherwise it is as
     likely that the mesh is elsewhere, and every question raises ``SourceError``.
     ``increase`` and ``delta`` over a window are the observed pace times the window: see ``promql/rates.py``.
@@ -131,11 +131,16 @@ class Scrape:
         return dict.fromkeys(await self.metric_names(), Described())
 
     async def evaluate(self, query: str, at: datetime | None = None) -> Vector | Matrix:
-        """Evaluate an expression now. Raises ``SourceError`` (not available) for another moment."""
+        """Evaluate an expression now. Raises ``SourceError`` (not available) for another moment, ``LeftOut`` where
+        the answer lies in the second look that is not taken."""
         wanted = needs(query)
         self._refuse_past(wanted, at)
         await self._prepare(wanted)
-        return self._heard(evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS))
+        answer = evaluator.instant(self._observed.store, query, round(time.time() * 1000), OPTIONS)
+        found = answer.series if isinstance(answer, Matrix) else answer.samples
+        if not found and wanted.window and self._single_look:
+            self._refuse_rate(query)
+        return self._heard(answer)
 
     async def instant(self, query: str, at: datetime | None = None) -> Vector:
         """The same, for an expression with one value a series."""
@@ -260,6 +265,11 @@ class Scrape:
             where=first.where,
             hint=first.hint or "check that the nodes run and their addresses are right",
         ) from first
+
+    def _refuse_rate(self, query: str) -> None:
+        """Raise when a query is empty for want of a second look, not for want of series."""
+        if classify(query, self._observed, self.nodes).kind is AbsenceKind.FILTERED:
+            raise LeftOut("a rate needs two looks at the pages, and only one was asked for", source=self.name)
 
     def _refuse_past(self, wanted: Needs, at: datetime | None) -> None:
         if wanted.past is not None:
