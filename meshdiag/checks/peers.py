@@ -202,8 +202,7 @@ async def bandwidth(inputs: Inputs) -> Outcome:
 async def latency(inputs: Inputs) -> Outcome:
     """How long a plain TCP connect to each node's peer port takes from this machine."""
     roster = await inputs.living()
-    addresses = [node.peer for node in roster.up if node.peer]
-    connects = await inputs.connect.measure(addresses) if addresses else {}
+    connects = await connect_peers(inputs, roster)
     findings = judge_connects(roster, connects, inputs.threshold)
     skipped = bool(findings) and all(finding.verdict is Verdict.SKIP for finding in findings)
     return Outcome(
@@ -212,6 +211,14 @@ async def latency(inputs: Inputs) -> Outcome:
         connect_evidence(findings),
         verdict=Verdict.SKIP if skipped and roster.up else None,
     )
+
+
+async def connect_peers(inputs: Inputs, roster: Roster) -> Mapping[str, Connect]:
+    """Connects to the peer ports of all nodes that are up, by address, made once a run."""
+    addresses = [node.peer for node in roster.up if node.peer]
+    if not addresses:
+        return {}
+    return await inputs.memo.once("peer-connects", lambda: inputs.connect.measure(addresses))
 
 
 def judge_connects(roster: Roster, connects: Mapping[str, Connect], threshold: Threshold) -> tuple[Finding, ...]:

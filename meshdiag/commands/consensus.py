@@ -33,9 +33,10 @@ def command(invocation: Invocation, flags: Flags, slow: bool) -> int:
     """
     from meshdiag.commands._run import Question, answer
     from meshdiag.engine import View
-    from meshdiag.views.consensus import consensus_view
+    from meshdiag.views.consensus import consensus_view, slow_view
 
     if slow:
-        return answer(invocation, flags, Question("consensus --slow", SLOW, view=View(consensus_view)))
+        view = View(slow_view, needs=("metrics", "connect"))
+        return answer(invocation, flags, Question("consensus --slow", SLOW, view=view))
     question = Question("consensus", OVERVIEW, without=("consensus.slow-leaders",), view=View(consensus_view))
     return answer(invocation, flags, question)
