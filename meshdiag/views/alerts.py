@@ -21,9 +21,9 @@ COLUMNS = (
     Column("severity", "severity"),
     Column("alert", "alert"),
     Column("on", "on"),
-    Column("value", "value", "number"),
-    Column("for_s", "since", "age"),
     Column("muted", "muted by"),
+    Column("for_s", "since", "age"),
+    Column("value", "value", "number"),
     Column("receivers", "receivers"),
     Column("summary", "summary"),
 )
@@ -67,6 +67,10 @@ def _row(row: AlertRow, moment: datetime) -> dict[str, object]:
         "since": row.since,
         "for_s": (moment - row.since).total_seconds() if row.since else None,
         "muted": _muted_by(row),
+        "silenced_by": [
+            {"id": one.id, "author": one.author, "until": one.until, "comment": one.comment} for one in row.silenced_by
+        ],
+        "inhibited_by": list(row.inhibited_by),
         "receivers": ", ".join(row.receivers),
         "summary": row.annotations.get("summary", ""),
         "labels": dict(row.labels),
