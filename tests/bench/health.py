@@ -5,17 +5,22 @@ Run: python tests/bench/health.py [prometheus|direct]
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-from timing import seconds  # noqa: E402
+from timing import compare, seconds  # noqa: E402
 
 from meshdiag.lab import Lab, LabOptions  # noqa: E402
 from meshdiag.lab.background import lab_in_background  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MESHDIAG = str(Path(sys.executable).with_name("meshdiag"))
 RUNS = 7
@@ -54,14 +59,37 @@ def through_prometheus() -> None:
 
 
 def direct() -> None:
-    """The whole program beside curl, which only fetches the same pages."""
-    with lab_in_background(LabOptions(nodes=MANY)) as lab, tempfile.NamedTemporaryFile("w", suffix=".curl") as urls:
-        urls.writelines(f'url = "{node.url}"\noutput = "/dev/null"\n' for node in lab.nodes)
-        urls.flush()
-        curl = median(["curl", "-s", "--parallel", "--parallel-max", "100", "-K", urls.name], {})
-        ours = median([MESHDIAG, "health", "--direct"], lab.environment)
-    print(f"curl --parallel, {MANY} pages: {curl:.3f} s")
-    print(f"health --direct, {MANY} nodes: {ours:.3f} s, of which 2 s lie between the two looks")
+    """The whole program beside curl, which only fetches the same pages: once with one look, twice with two."""
+    with static_pages() as ports, tempfile.TemporaryDirectory() as folder:
+        config, urls = Path(folder, "meshdiag.toml"), Path(folder, "urls")
+        nodes = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+        config.write_text(f"[contexts.pages]\nprometheus = false\nalertmanager = false\nnodes = [{nodes}]\n")
+        pages = (f'url = "http://127.0.0.1:{port}/metrics"\noutput = "/dev/null"\n' for port in ports)
+        urls.write_text("".join(pages))
+        curl = ["curl", "-s", "--parallel", "--parallel-max", "100", "-K", str(urls)]
+        environment = {"MESHDIAG_CONFIG": str(config)}
+        ours = [MESHDIAG, "health", "--direct"]
+        compare([*ours, "--gap", "0"], curl, limit=6, runs=RUNS, environment=environment)
+        fetched, looked = median(curl, {}), median(ours, environment)
+    print(f"health --direct, {MANY} nodes, two looks: {looked:.3f} s; curl twice and 2 s: {2 * fetched + 2:.3f} s")
+
+
+@contextlib.contextmanager
+def static_pages() -> Iterator[list[str]]:
+    """The ports of a process that serves a page of fixed text on each of them."""
+    server = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("page_server.py"), str(MANY)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    assert server.stdin is not None
+    try:
+        yield server.stdout.readline().split()
+    finally:
+        server.stdin.close()
+        server.wait(timeout=10)
 
 
 if __name__ == "__main__":
