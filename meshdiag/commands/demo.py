@@ -44,6 +44,9 @@ def command(fault: str, nodes: int) -> int:
             mesh = Invocation(context=CONTEXT, config_file=lab.config_file, environ=own)
             code = scene.main([*arguments, "--direct"], f"meshdiag {title}", standalone_mode=False, obj=mesh)
             click.echo(f"\n(exit code {int(code)}: {ExitCode(code).name.lower()})")
-    click.echo("\nNext: 'meshdiag lab faults' lists what else can be broken.")
+            if code == ExitCode.INTERRUPTED:
+                return ExitCode.INTERRUPTED
+    click.echo(f"\nNext: 'meshdiag lab run --fault {fault} -- bash' gives you a shell beside such a mesh;")
+    click.echo("'meshdiag lab faults' lists what else can be broken;")
     click.echo("'meshdiag config init' writes a configuration to point at a mesh of your own.")
     return ExitCode.PASS
