@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -57,12 +56,13 @@ def command(
     from meshdiag.commands._run import Question, answer, look, show
     from meshdiag.engine import View
     from meshdiag.errors import UsageError
-    from meshdiag.views.metric_names import metric_names_view
+    from meshdiag.views.metric_names import MetricNames
     from meshdiag.views.query import Ask, Query
 
     if metrics:
-        view = View(partial(metric_names_view, pattern=promql or "*"))
-        return answer(invocation, flags, Question("query --metrics", view=view))
+        names = MetricNames(promql or "*")
+        asked = Question("query --metrics", extra=(names.check,), view=View(names.table))
+        return answer(invocation, flags, asked)
     if not promql:
         raise UsageError("an expression is missing", hint="meshdiag query 'up'")
     if (plot or step) and span is None:

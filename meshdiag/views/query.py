@@ -13,6 +13,7 @@ from meshdiag.checks import Check, Outcome
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL, AbsenceKind, Matrix, Vector
 from meshdiag.model import Column, Finding, Table, Threshold, Verdict
+from meshdiag.units import human
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ class Query:
     @property
     def check(self) -> Check:
         """The expression as a check, so that it runs like any other: gate, fallback, deadline."""
-        return Check("query", "The query answers within its limits", self._judge, ("metrics",), "", "")
+        return Check("query", "the query answers within its limits", self._judge, ("metrics",), "", "")
 
     async def table(self, inputs: Inputs) -> Table:
         """The answer's rows. Raises ``SourceError``."""
@@ -96,7 +97,8 @@ class Query:
             return Outcome(verdict=verdict, summary=absence.message, evidence=evidence)
         if self.ask.warn is None and self.ask.crit is None:
             return Outcome(verdict=Verdict.PASS, summary=f"{len(values)} series", evidence=evidence)
-        return Outcome(findings=judge(values, self.ask.threshold), evidence=evidence)
+        findings = judge(values, self.ask.threshold)
+        return Outcome(findings, sum_up(findings), evidence)
 
 
 def judge(values: Sequence[Value], threshold: Threshold) -> tuple[Finding, ...]:
@@ -106,6 +108,18 @@ def judge(values: Sequence[Value], threshold: Threshold) -> tuple[Finding, ...]:
         for subject, labels, value in _subjects(values)
         for verdict in [threshold.judge(value)]
     )
+
+
+def sum_up(findings: Sequence[Finding]) -> str:
+    """One line: how many series are beyond which limit, and one of them; nothing where all are within."""
+    worst = max(findings, key=lambda one: one.verdict.severity)
+    alike = [one for one in findings if one.verdict is worst.verdict]
+    if worst.verdict is Verdict.PASS:
+        return f"{len(findings)} series, all within the limits"
+    name = worst.labels.get("node") or worst.subject
+    if len(findings) == 1:
+        return f"{name}: {worst.message} ({human(worst.value or 0.0, None)})" if worst.labels else worst.message
+    return f"{len(alike)} of {len(findings)} series {worst.message}: {name}{' and others' if len(alike) > 1 else ''}"
 
 
 def _subjects(values: Sequence[Value]) -> list[tuple[str, Mapping[str, str], float]]:

@@ -1,0 +1,60 @@
+"""What a query and the list of metric names say in one line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from meshdiag.checks.inputs import Inputs
+from meshdiag.context import Context
+from meshdiag.metrics import Described
+from meshdiag.model import Threshold, Verdict, at_most
+from meshdiag.sources import Sources
+from meshdiag.views.metric_names import MetricNames
+from meshdiag.views.query import judge, sum_up
+
+LIMITS = Threshold(warn=at_most(10), fail=at_most(30))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1.0, 2.0], "2 series, all within the limits"),
+        ([1.0, 12.0, 3.0], "1 of 3 series beyond the warning limit: trainer-1"),
+        ([1.0, 12.0, 31.0, 32.0], "2 of 4 series beyond the critical limit: trainer-2 and others"),
+        ([12.0], "trainer-0: beyond the warning limit (12)"),
+        ([float("nan"), 1.0], "1 of 2 series not a number: trainer-0"),
+    ],
+)
+def test_a_query_with_limits_is_summed_up_by_node(values: list[float], said: str) -> None:
+    """How many, beyond what, and one of them by the name that people use."""
+    series = [({"instance": f"10.0.0.{n}", "node": f"trainer-{n}"}, value) for n, value in enumerate(values)]
+    assert sum_up(judge(series, LIMITS)) == said
+
+
+def names(pattern: str, *exposed: str):
+    """The judgement of a list of names, of a mesh that exposes these."""
+
+    async def known():
+        return {name: Described() for name in exposed}
+
+    inputs = Inputs(
+        Context("test"), Sources(), datetime.now(UTC), timedelta(hours=1), chosen_metrics=SimpleNamespace(names=known)
+    )
+    return MetricNames(pattern).check.run(inputs)
+
+
+async def test_a_glob_that_fits_nothing_is_no_pass() -> None:
+    """A mistyped glob and a healthy mesh never look alike."""
+    outcome = await names("zzz*", "mesh_peer_count")
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert "fits 'zzz*'" in outcome.summary
+
+
+async def test_the_list_of_names_says_what_is_missing() -> None:
+    """How many there are, and which of the mesh's own nobody exposes."""
+    assert (await names("mesh_peer*", "mesh_peer_count")).summary == "1 metric; none of the mesh's own is missing"
+    gone = await names("mesh_peer*", "other")
+    assert (gone.verdict, gone.summary) == (Verdict.PASS, "0 metrics; nobody exposes mesh_peer_count")
