@@ -53,9 +53,10 @@ class Blocks:
             could = "check could" if count == 1 else "checks could"
             self.page.prose(Text(f"{count} {could} not look because of this:"), 2)
             self.page.names([one.id for one in group.waiting], INDENT)
-        self._next_step(group.result)
+        if len({one.hint for one in (group.result, *group.alike)}) == 1:
+            self._next_step(group.result)  # else it is one check's advice, and the trouble is another's
         for one in (group.result, *group.alike, *group.waiting):
-            self._evidence(one)
+            self.evidence(one)
 
     def passed(self, result: Result) -> None:
         """A result that needs nobody: one line; its findings with -vv."""
@@ -64,7 +65,7 @@ class Blocks:
             self.page.prose(self.look.text(result.summary, DIM), 2)
             self._findings(result)
         if self.explain:
-            self._evidence(result)
+            self.evidence(result)
 
     def result(self, result: Result) -> None:
         """Title, summary and findings."""
@@ -138,7 +139,7 @@ class Blocks:
         else:
             page.prose(runbook, 2, lead)
 
-    def _evidence(self, result: Result) -> None:
+    def evidence(self, result: Result) -> None:
         """The commands that show it again, each on a line of its own that can be pasted as it is."""
         if not self.explain:
             return

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from meshdiag.render.page import Page
 
 INDENT = 4
+WHOLE = "mesh"
+"""The subject of a finding about no node in particular."""
 WIDEST_NAME = 26
 """A longer name takes a line of its own, rather than the room of every other line."""
 ROOM_FOR_WORDS = 26
@@ -49,8 +51,8 @@ class Row:
         return bool(self.value or self.bound)
 
     def adds_nothing_to(self, said: str) -> bool:
-        """Whether a line that was printed names it already, and it has no numbers to add."""
-        return not self.numbers and self.name.lower() in said.lower()
+        """Whether a line that was printed names it already, or it is the mesh as a whole, and it has no numbers."""
+        return not self.numbers and (self.name.lower() in said.lower() or self.name == WHOLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,11 +106,17 @@ def grounds(cause: Cause, report: Report) -> str:
     return ", ".join(f"{check} ({', '.join(found)})" if found else check for check, found in by_check.items())
 
 
-def _what_passed(report: Report) -> str:
-    """A command that asked one thing (beside whether its source can be trusted) has the answer to tell."""
+def the_answer(report: Report) -> Result | None:
+    """The one question of a command that asked one thing, beside whether its source can be trusted."""
     asked = [one for one in report.results if not one.id.startswith("stack.")]
-    if report.data is not None and len(asked) == 1 and asked[0].summary:
-        return asked[0].summary
+    return asked[0] if report.data is not None and len(asked) == 1 else None
+
+
+def _what_passed(report: Report) -> str:
+    """A command that asked one thing has the answer to tell."""
+    answer = the_answer(report)
+    if answer is not None and answer.summary:
+        return answer.summary
     return "everything that was looked at is fine"
 
 

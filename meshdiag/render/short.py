@@ -51,14 +51,15 @@ def _counts(report: Report) -> str:
 def _worst(report: Report) -> str:
     """The worst finding of the worst result, or its summary where it has none."""
     worst = worst_result(report)
-    if worst is None or worst.verdict in (Verdict.PASS, Verdict.SKIP):
+    if worst is None or worst.verdict is Verdict.SKIP:
         return ""
+    if worst.verdict is Verdict.PASS:
+        return one_line(one_sentence(report), WORDS_LIMIT) if report.data is not None else ""
     finding = _worst_finding(worst)
-    if finding is None or finding.verdict is not worst.verdict:
+    value, fine = (value_text(finding), bound_text(finding)) if finding else ("", "")
+    if finding is None or finding.verdict is not worst.verdict or not (value and fine):
         return one_line(f"{worst.id} {one_sentence(report)}", WORDS_LIMIT)
-    value, fine = value_text(finding), bound_text(finding)
-    words = f"{value} ({fine})" if value and fine else f"{value} {finding.message}".strip()
-    return one_line(f"{worst.id} {name_of(finding)} {words}", WORDS_LIMIT)
+    return one_line(f"{worst.id} {name_of(finding)} {value} ({fine})", WORDS_LIMIT)
 
 
 def _worst_finding(result: Result) -> Finding | None:

@@ -17,7 +17,7 @@ from meshdiag.render.blocks import Blocks
 from meshdiag.render.datatable import print_table
 from meshdiag.render.look import DIM, STRONG, STYLES
 from meshdiag.render.page import Page
-from meshdiag.render.ranking import grounds, groups, one_sentence
+from meshdiag.render.ranking import grounds, groups, one_sentence, the_answer
 from meshdiag.units import clock, human, moment
 
 if TYPE_CHECKING:
@@ -126,6 +126,9 @@ def _the_rest(page: Page, report: Report, blocks: Blocks) -> None:
     if not fine and not skipped:
         return
     page.gap()
+    if blocks.explain and not blocks.verbose and (answer := the_answer(report)) in fine:
+        blocks.evidence(answer)
+        page.gap()
     if blocks.verbose:
         for one in fine:
             blocks.passed(one)
@@ -142,7 +145,7 @@ def _the_rest(page: Page, report: Report, blocks: Blocks) -> None:
 
 def _offers(report: Report, explained: bool) -> str:
     """Which flags would say more."""
-    more = "-v lists them"
+    more = "-v lists them" if not explained else "-v lists them and their commands"
     if not explained and any(one.evidence for one in report.results):
         more += ", --explain shows the commands"
     return more

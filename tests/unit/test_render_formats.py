@@ -268,3 +268,14 @@ def test_evidence_reaches_json_unchanged() -> None:
     result = Result("a.b", "t", Verdict.PASS, "s", evidence=(Evidence("Prometheus", command),))
     told = json.loads(written(Report("x", "x", reports.NOW, results=(result,)), "json"))
     assert told["checks"][0]["evidence"][0]["command"] == command
+
+
+def test_short_tells_the_answer_of_a_query_and_names_the_alert() -> None:
+    """The line says what was found, not only that it passed; a value without a limit does not stand for an alert."""
+    passed = Result("query", "T", Verdict.PASS, "6 series")
+    asked = Report("query", "x", reports.NOW, results=(passed,), data=reports.query_table().data)
+    assert written(asked, "short") == "PASS - 1 pass: 6 series\n"
+    fires = Finding("Down 10.0.0.3", Verdict.FAIL, "is firing, for 5 m", 0.0, labels={"node": "trainer-3"})
+    alert = Result("alerts.critical", "T", Verdict.FAIL, "1 critical: Down on trainer-3", (fires,))
+    line = written(Report("health", "x", reports.NOW, results=(alert,)), "short")
+    assert line.startswith("FAIL - 1 fail: alerts.critical 1 critical: Down on trainer-3 | ")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from meshdiag.model import Cause, Column, Report, Table, Verdict
+from meshdiag.model import Cause, Column, Finding, Report, Result, Table, Verdict
 from meshdiag.render import render_report
 from meshdiag.render.terminal import bounded, make_console, render
 from tests.unit import report_strategies, reports
@@ -288,3 +288,30 @@ def test_an_empty_report_is_unknown() -> None:
     """A run that looked at nothing says so, and it does not look fine."""
     text = page(Report("health", "local", reports.NOW, 0.1))
     assert text.startswith(" UNKNOWN  nothing was looked at\n")
+
+
+def test_advice_is_given_only_where_it_is_for_all() -> None:
+    """What the deadline cut off is not told to do what one of the checks would advise."""
+    late = [
+        Result(f"a.{n}", "T", Verdict.UNKNOWN, "not reached within the deadline", hint=f"advice {n}", runbook="r")
+        for n in range(3)
+    ]
+    assert "advice" not in page(Report("health", "x", reports.NOW, results=tuple(late)))
+    alike = tuple(replace(one, hint="advice for all") for one in late)
+    assert "advice for all" in page(Report("health", "x", reports.NOW, results=alike))
+
+
+def test_the_mesh_as_a_whole_is_no_row() -> None:
+    """A finding about no node in particular is told by the summary alone."""
+    found = Finding("mesh", Verdict.UNKNOWN, "the log tells of no round")
+    result = Result("a.b", "T", Verdict.UNKNOWN, "the log tells of no round", (found,))
+    assert not re.search(r"^ *mesh$", page(Report("health", "x", reports.NOW, results=(result,))), re.MULTILINE)
+
+
+def test_explain_shows_the_command_of_an_answer_that_passed() -> None:
+    """Who asks a query to explain itself gets its command, also when nothing is wrong."""
+    table = reports.query_table().data
+    result = Result("query", "T", Verdict.PASS, "4 series", evidence=(reports.curl("up"),))
+    asked = Report("query", "x", reports.NOW, results=(result,), data=table)
+    assert "    " + reports.curl("up").command in page(asked, explain=True).splitlines()
+    assert "curl" not in page(asked)
