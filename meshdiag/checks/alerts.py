@@ -42,7 +42,7 @@ ALWAYS = frozenset({"vector(1)", "1"})
     title="no critical alert fires",
     needs=["prometheus|alertmanager"],
     runbook="alerts",
-    hint="run 'meshdiag alerts' for the whole board, and the runbook that the alert names",
+    hint="open the runbook that the alert names; 'meshdiag alerts' shows who is told and what is muted by whom",
 )
 async def critical(inputs: Inputs) -> Outcome:
     """Alerts of severity critical: firing fails, pending warns, silenced and inhibited ones are shown."""
@@ -56,7 +56,7 @@ async def critical(inputs: Inputs) -> Outcome:
     title="no warning alert fires",
     needs=["prometheus|alertmanager"],
     runbook="alerts",
-    hint="run 'meshdiag alerts' for the whole board, and the runbook that the alert names",
+    hint="open the runbook that the alert names; 'meshdiag alerts' shows who is told and what is muted by whom",
 )
 async def warning(inputs: Inputs) -> Outcome:
     """Alerts of all severities but critical and informational: firing warns, pending is shown."""

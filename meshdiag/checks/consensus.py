@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     title="consensus rounds finish in time",
     needs=["metrics"],
     runbook="slow-consensus",
-    hint="run 'meshdiag consensus --slow': it tells a slow leader from a slow link and a busy machine",
+    hint="'meshdiag consensus --slow' tells a slow leader from a slow link and a busy machine",
     threshold=ROUND_DURATION.threshold,
 )
 async def round_duration(inputs: Inputs) -> Outcome:
