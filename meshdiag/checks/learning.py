@@ -169,7 +169,12 @@ async def accuracy_drop(inputs: Inputs) -> Outcome:
         judged, inputs.threshold, Unit.RATIO, good="the model is as good as it was", bad="the model has become worse"
     )
     outcome = to_outcome(readings, findings)
-    return replace(outcome, evidence=(*outcome.evidence, inputs.metrics.evidence(then_query, inputs.at)))
+    return replace(
+        outcome,
+        evidence=(*outcome.evidence, inputs.metrics.evidence(then_query, inputs.at)),
+        # A mesh that is younger than the window has no "then": that is no trouble.
+        verdict=Verdict.SKIP if young and len(young) == len(readings.values) else outcome.verdict,
+    )
 
 
 @check(

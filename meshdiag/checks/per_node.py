@@ -171,7 +171,8 @@ def sum_up(findings: Sequence[Finding], roster: Roster | None = None) -> str:
     if worst.verdict is Verdict.PASS:
         return _span(findings)
     if worst.verdict is Verdict.SKIP and len(findings) > 1:
-        return "no node could be looked at"
+        reasons = {finding.message for finding in findings}
+        return reasons.pop() if len(reasons) == 1 else "no node could be looked at"
     alike = count_verdicts(findings)[worst.verdict] - 1
     worst = _farthest([finding for finding in findings if finding.verdict is worst.verdict])
     more = f" (and {alike} more)" if alike else ""

@@ -126,6 +126,18 @@ async def test_learning_accuracy_drop_is_held_against_the_windows_start():
     assert "offset 1h" in outcome.evidence[-1].command
 
 
+async def test_learning_accuracy_drop_of_a_mesh_younger_than_the_window_is_skipped():
+    """There is nothing to hold it against yet, which is said and is no fault."""
+    memory = mesh()
+    for trainer in TRAINERS:
+        memory.add("fl_model_accuracy", trainer, 0.9, since=300)
+    outcome = await ask("learning.accuracy-drop", memory)
+    assert (outcome.verdict, outcome.summary) == (
+        Verdict.SKIP,
+        "not looked at: its accuracy of 1h ago is not known",
+    )
+
+
 async def test_learning_accuracy_spread_finds_the_odd_one_out():
     """A learner far below the median stands out; everybody low together is no spread."""
     memory = mesh()
