@@ -99,12 +99,11 @@ class Blocks:
 
     def _shown(self, result: Result) -> tuple[list[Finding], list[Finding]]:
         """The findings to show, and the further ones that need a person too."""
-        found = ranked(result.findings)
         if self.verbose > 1:
-            return found, []
-        bad = [one for one in found if one.verdict in BAD]
+            return ranked(result.findings), []
         if result.verdict not in BAD:
             return [], []
+        bad = ranked(one for one in result.findings if one.verdict in BAD)
         most = MOST[self.verbose]
         return (bad, []) if len(bad) <= most + 1 else (bad[:most], bad[most:])
 

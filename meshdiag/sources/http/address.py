@@ -5,12 +5,14 @@ Credentials in a URL (``user:password@``) and its query are never shown: both ma
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Address:
 @lru_cache(maxsize=4096)
 def parse_address(url: str) -> Address:
     """Take a URL apart. Raises ``ValueError`` with the part of a sentence that follows the address."""
-    if any(ord(char) < 0x21 or ord(char) == 0x7F for char in url.strip()):
+    if _BLANK.search(url.strip()):
         raise ValueError("holds blanks or control characters")
     parts = urlsplit(url.strip())
     scheme = parts.scheme.lower()
