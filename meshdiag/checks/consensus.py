@@ -261,6 +261,9 @@ async def slow_leaders(inputs: Inputs) -> Outcome:
         message = f"not looked at: {log.problem}" if log.absent else log.problem
         return Outcome((Finding(MESH, verdict, message),), message, verdict=verdict)
     rounds = [one for one in log.rounds if one.time <= inputs.moment]
+    if inputs.at is not None and not rounds:
+        message = "not looked at: the log holds no round of that time (any more)"
+        return Outcome((Finding(MESH, Verdict.SKIP, message),), message, verdict=Verdict.SKIP)
     slow_s = float(inputs.options.get("slow_s", SLOW_S))
     command = f"jq -cR 'fromjson? | .consensus | select(.duration_s? > {slow_s:g})' {quote(json_first(log.files))}"
     return Outcome(

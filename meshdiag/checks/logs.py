@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,13 @@ async def errors(inputs: Inputs) -> Outcome:
         return Outcome(verdict=Verdict.UNKNOWN, summary=reason)
     since = inputs.moment - min(inputs.window, timedelta(minutes=minutes))
     log = await inputs.meshlog.errors(since, inputs.at)
-    return judge_errors(log, inputs.threshold, since)
+    outcome = judge_errors(log, inputs.threshold, since)
+    if inputs.at is not None and log.problem is None and not (log.total or log.broken):
+        reason = (
+            f"{', '.join(log.files)} {'holds' if len(log.files) == 1 else 'hold'} no line of that moment (any more)"
+        )
+        return replace(outcome, verdict=Verdict.SKIP, summary=f"not looked at: {reason}")
+    return outcome
 
 
 def judge_errors(log: ErrorLog, threshold: Threshold, since: datetime) -> Outcome:

@@ -201,6 +201,9 @@ async def bandwidth(inputs: Inputs) -> Outcome:
 )
 async def latency(inputs: Inputs) -> Outcome:
     """How long a plain TCP connect to each node's peer port takes from this machine."""
+    if inputs.at is not None:
+        reason = "a connect shows the present, not the moment that was asked about"
+        return Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {reason}")
     roster = await inputs.living()
     connects = await connect_peers(inputs, roster)
     findings = judge_connects(roster, connects, inputs.threshold)

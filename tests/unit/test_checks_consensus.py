@@ -242,3 +242,13 @@ async def test_consensus_slow_leaders_with_a_log_that_cannot_be_read_is_unknown(
     empty.write_text("")
     outcome = await ask("consensus.slow-leaders", sources=Sources(meshlog=MeshLog([str(empty)])))
     assert verdicts(outcome) == {"mesh": Verdict.UNKNOWN}
+
+
+async def test_consensus_slow_leaders_of_a_moment_that_the_log_no_longer_holds():
+    """Rounds of last night that were rotated away are not looked at; nobody is told that the log is silent."""
+    journal = Journal(*rounds_of(["t1", "t2"], slow={"t1"}))
+    outcome = await ask("consensus.slow-leaders", sources=Sources(meshlog=journal), at=NOW - timedelta(days=2))
+    assert (outcome.verdict, outcome.summary) == (
+        Verdict.SKIP,
+        "not looked at: the log holds no round of that time (any more)",
+    )

@@ -134,3 +134,12 @@ async def test_the_evidence_command_shows_the_lines(tmp_path):
     assert command.startswith("jq -cR ")
     if shutil.which("jq"):
         assert await printed(command) == path.read_text().replace(": ", ":").replace(", ", ",").splitlines()
+
+
+async def test_a_moment_that_the_log_no_longer_holds_is_not_looked_at(tmp_path):
+    """Logs are rotated: that last night's lines are gone is no trouble of now, and no pass either."""
+    path = write(tmp_path / "agent-mesh.json", (5, "INFO", "trainer-1", "well"))
+    outcome = await look(path, at=NOW - timedelta(hours=4))
+    assert outcome.verdict is Verdict.SKIP
+    assert "holds no line of that moment" in outcome.summary
+    assert (await look(path, at=NOW)).verdict is None  # its findings decide

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from meshdiag.checks.peers import judge_connects
@@ -9,7 +11,7 @@ from meshdiag.checks.roster import Node, Roster
 from meshdiag.model import Threshold, Verdict, at_most
 from meshdiag.sources import Sources
 from meshdiag.sources.tcp import Connect
-from tests.unit.memory_metrics import ask, mesh
+from tests.unit.memory_metrics import NOW, ask, mesh
 
 ONE, TWO, THREE = ALL = ("trainer-1:9091", "trainer-2:9091", "trainer-3:9091")
 LIMITS = Threshold(at_most(0.1), at_most(0.5))
@@ -122,6 +124,13 @@ class Ports:
 
     async def measure(self, addresses, *, count=3, timeout_s=1.0):
         return {address: self.answers[address] for address in addresses}
+
+
+async def test_peers_latency_says_nothing_of_the_past():
+    """A port that is closed now was not necessarily closed then: with --at it is not tried."""
+    outcome = await ask("peers.latency", mesh((ONE,)), at=NOW - timedelta(hours=4))
+    assert outcome.verdict is Verdict.SKIP
+    assert "not the moment that was asked about" in outcome.summary
 
 
 async def test_peers_latency_tries_every_peer_port():
