@@ -38,8 +38,8 @@ def not_fine(ran: Ran) -> dict[str, str]:
 
 @pytest.mark.parametrize("history_s", [7200, 1200])
 def test_a_healthy_mesh_is_healthy_there_too(history_s: int) -> None:
-    """What VictoriaMetrics lacks (rules, targets, build information) is skipped with a reason and is no fault; nor is it one
-    that the mesh is younger than the window."""
+    """What VictoriaMetrics lacks (rules, targets, build information) is skipped with a reason and is no fault;
+    nor is it one that the mesh is younger than the window."""
     with lab_in_background(LabOptions(nodes=7, history_s=history_s)) as lab, remembered(lab) as url:
         ran = ask(lab, url, "health")
         assert not_fine(ran) == {}
