@@ -18,7 +18,7 @@ from meshdiag.checks.alertboard import (
     is_watchdog,
     read_alerts,
 )
-from meshdiag.checks.blindness import CHUNK, RuleText, count_query, judge_rules, names_to_look_for
+from meshdiag.checks.blindness import CHUNK, RuleText, count_query, judge_rules, names_read, with_parts
 from meshdiag.checks.per_node import MESH
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.metrics import NAME_LABEL
@@ -26,7 +26,7 @@ from meshdiag.model import Finding, Verdict, count_verdicts
 from meshdiag.units import moment, rough
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from meshdiag.checks.alertboard import AlertBoard, AlertRow
@@ -222,10 +222,8 @@ async def blind_rules(inputs: Inputs) -> Outcome:
     if not rules:
         message = "not looked at: no alerting rule is loaded here, so nobody is told when something breaks"
         return Outcome((Finding(MESH, Verdict.SKIP, message),), message, verdict=Verdict.SKIP)
-    names = names_to_look_for(rules)
-    queries = [count_query(names[start : start + CHUNK]) for start in range(0, len(names), CHUNK)]
-    vectors = await asyncio.gather(*(inputs.prometheus.instant(query, inputs.at) for query in queries))
-    present = {sample.labels.get(NAME_LABEL, "") for vector in vectors for sample in vector.samples}
+    names = names_read(rules)
+    present = await names_present(inputs, names)
     if not present:
         await ensure_samples(inputs)
     findings = judge_rules(rules, present)
@@ -234,4 +232,24 @@ async def blind_rules(inputs: Inputs) -> Outcome:
     if bad:
         worst = max(bad, key=lambda one: one.verdict.severity)
         summary = f"{len(bad)} of {len(findings)} rules: {worst.subject}: {worst.message}"
-    return Outcome(findings, summary, tuple(inputs.prometheus.evidence(query, inputs.at) for query in queries[:1]))
+    query = count_query(with_parts(names)[:CHUNK])
+    return Outcome(findings, summary, (inputs.prometheus.evidence(query, inputs.at),) if names else ())
+
+
+async def names_present(inputs: Inputs, names: Collection[str]) -> set[str]:
+    """Which of these names, and of the parts of those that are missing, have series.
+
+    What one node of each role exposes need not be counted on a thousand others: those are asked for the rest.
+    """
+    expected = inputs.context.nodes if inputs.context.nodes_expected else ()
+    one_of_each = {node.role: node.instance for node in expected}
+    present = await _count(inputs, names, one_of_each.values()) if one_of_each else set()
+    lacking = set(names) - present
+    return present | await _count(inputs, lacking)
+
+
+async def _count(inputs: Inputs, names: Collection[str], instances: Collection[str] = ()) -> set[str]:
+    every = with_parts(names)
+    queries = [count_query(every[start : start + CHUNK], instances) for start in range(0, len(every), CHUNK)]
+    vectors = await asyncio.gather(*(inputs.prometheus.instant(query, inputs.at) for query in queries))
+    return {sample.labels.get(NAME_LABEL, "") for vector in vectors for sample in vector.samples}

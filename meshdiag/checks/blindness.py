@@ -13,7 +13,7 @@ from meshdiag.promql.parsing import parse
 from meshdiag.promql.selectors import metric_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from meshdiag.promql.expressions import Expression
 
@@ -34,22 +34,33 @@ class RuleText:
     error: str = ""
 
 
-def names_to_look_for(rules: Iterable[RuleText]) -> list[str]:
-    """Every name that the rules read, and the names of its parts were it a histogram."""
+def names_read(rules: Iterable[RuleText]) -> set[str]:
+    """Every name that the rules read."""
     names: set[str] = set()
     for rule in rules:
         try:
             names |= metric_names(rule.query)
         except QueryError:
             continue  # judged below, by the same error
-    names -= set(OWN)
-    return sorted(names | {name + part for name in names for part in PARTS if not name.endswith(PARTS)})
+    return names - set(OWN)
 
 
-def count_query(names: Sequence[str]) -> str:
-    """How many series there are of each of these names."""
-    pattern = "|".join(re.escape(name) for name in names).replace("\\", "\\\\")
-    return f'count by (__name__) ({{__name__=~"{pattern}"}})'
+def with_parts(names: Collection[str]) -> list[str]:
+    """Names, and those of their parts were they histograms."""
+    return sorted({*names, *(name + part for name in names for part in PARTS if not name.endswith(PARTS))})
+
+
+def count_query(names: Iterable[str], instances: Iterable[str] = ()) -> str:
+    """How many series there are of each of these names; on these instances where any are given."""
+    matchers = [f'__name__=~"{_any_of(names)}"']
+    if alike := _any_of(instances):
+        matchers.append(f'instance=~"{alike}"')
+    return f"count by (__name__) ({{{','.join(matchers)}}})"
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    """A regular expression for just these texts, as it stands within quotes."""
+    return "|".join(map(re.escape, texts)).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def judge_rules(rules: Iterable[RuleText], present: Collection[str]) -> tuple[Finding, ...]:

@@ -11,9 +11,9 @@ import pytest
 from meshdiag.checks import all_checks
 from meshdiag.checks.alertboard import AlertRow, is_watchdog, merge, past_rows, read_alerts
 from meshdiag.checks.alerts import judge_alerts
-from meshdiag.checks.blindness import RuleText, blinding, count_query, judge_rules, names_to_look_for
+from meshdiag.checks.blindness import RuleText, blinding, count_query, judge_rules, names_read, with_parts
 from meshdiag.checks.inputs import Inputs
-from meshdiag.context import Context, Endpoint
+from meshdiag.context import Context, Endpoint, NodeAddress
 from meshdiag.errors import SourceError
 from meshdiag.metrics import Sample, Vector
 from meshdiag.model import Verdict
@@ -340,7 +340,7 @@ def test_a_rule_is_blind_for_what_it_cannot_do_without(query, lacking):
 def test_a_rule_over_a_histogram_by_its_plain_name_says_so():
     """The documented trap: `consensus_round_duration_seconds > 10` matches nothing where it is a histogram."""
     rules = [RuleText("HighConsensusLatency", "consensus_round_duration_seconds > 10", {"severity": "warning"})]
-    assert "consensus_round_duration_seconds_bucket" in names_to_look_for(rules)
+    assert "consensus_round_duration_seconds_bucket" in with_parts(names_read(rules))
     (finding,) = judge_rules(rules, {"consensus_round_duration_seconds_bucket", "consensus_round_duration_seconds_sum"})
     assert finding.verdict is Verdict.WARN
     assert "exposed as a histogram (consensus_round_duration_seconds_bucket" in finding.message
@@ -357,13 +357,16 @@ def test_rules_that_cannot_be_evaluated_or_read_are_findings():
     assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS]
     assert "many-to-many" in findings[0].message
     assert [finding.subject for finding in findings] == ["Broken", "Odd", "Odd #2"]
-    assert names_to_look_for(rules[1:2]) == []
+    assert names_read(rules[1:2]) == set()
 
 
 def test_the_question_for_names_is_one_valid_query():
     """However the names look, the query parses."""
     assert count_query(["a", "b_bucket"]) == 'count by (__name__) ({__name__=~"a|b_bucket"})'
     parse(count_query(["a.b"]))
+    asked = count_query(["a"], ["10.0.0.1:9090", 'odd"one'])
+    assert asked == r'count by (__name__) ({__name__=~"a",instance=~"10\\.0\\.0\\.1:9090|odd\"one"})'
+    parse(asked)
 
 
 async def test_alerts_blind_rules_of_a_recorded_server():
@@ -381,3 +384,24 @@ async def test_alerts_blind_rules_are_skipped_where_no_rule_is():
     outcome = await recorded("alerts.blind-rules", replay("victoriametrics-1.79.5"))
     assert outcome.verdict is Verdict.SKIP
     assert "no alerting rule is loaded" in outcome.summary
+
+
+async def test_alerts_blind_rules_ask_all_nodes_only_for_what_a_few_lack():
+    """What a node of each role exposes is there; a name that none of them has is looked for everywhere."""
+    asked = []
+
+    async def instant(query, at=None):
+        asked.append(query)
+        there = {"mesh_peer_count"} if "instance=~" in query else {"fl_loss_bucket"}
+        return Vector(tuple(Sample({"__name__": name}, 1.0, 0.0) for name in there if name in query))
+
+    sources = with_rules(rule("Peers", "mesh_peer_count < 3"), rule("Loss", "fl_loss > 1"))
+    sources.prometheus.instant = instant
+    nodes = tuple(NodeAddress("http://n", f"n{place}:1", role="trainer") for place in range(9))
+    inputs = Inputs(Context(nodes=nodes, nodes_expected=True), sources, NOW, timedelta(hours=1))
+    outcome = await all_checks()["alerts.blind-rules"].run(inputs)
+    assert {one.subject: one.verdict for one in outcome.findings} == {"Peers": Verdict.PASS, "Loss": Verdict.WARN}
+    few, everywhere = asked
+    assert few.count("n8") == 1
+    assert "instance" not in everywhere
+    assert "mesh_peer_count" not in everywhere
