@@ -65,7 +65,9 @@ async def slow_view(inputs: Inputs) -> Table:
 
 
 async def _connects(inputs: Inputs) -> dict[str, Sequence[float]]:
-    """How long connects to each node's peer port took, by instance."""
+    """How long connects to each node's peer port took, by instance; they show the present, and no past moment."""
+    if inputs.at is not None:
+        return {}
     roster = await inputs.roster()
     connects = await connect_peers(inputs, roster)
     return {node.instance: connects[node.peer].times_s for node in roster.up if node.peer in connects}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.metrics import Series
-    from meshdiag.model import Range
+    from meshdiag.model import Evidence, Range
 
 POINTS = 120
 """Points of a range query when no step is asked for."""
@@ -44,6 +44,11 @@ class Ask:
     def threshold(self) -> Threshold:
         """What ``--warn`` and ``--crit`` say."""
         return Threshold(self.warn, self.crit)
+
+    @property
+    def every(self) -> timedelta:
+        """The step over the span."""
+        return self.step or max(timedelta(seconds=1), (self.span or timedelta()) / POINTS)
 
 
 class Query:
@@ -73,11 +78,17 @@ class Query:
         try:
             if ask.span is None:
                 return await inputs.metrics.evaluate(ask.promql, inputs.at)
-            step = ask.step or max(timedelta(seconds=1), ask.span / POINTS)
-            return await inputs.metrics.range(ask.promql, inputs.moment - ask.span, inputs.moment, step)
+            return await inputs.metrics.range(ask.promql, inputs.moment - ask.span, inputs.moment, ask.every)
         except QueryError as error:
             self.refused = error
             raise
+
+    def _evidence(self, inputs: Inputs) -> Evidence:
+        """The command that asks the same again: over the span where there is one."""
+        ask, prometheus = self.ask, inputs.sources.prometheus
+        if ask.span is None or prometheus is None or inputs.metrics is not prometheus:
+            return inputs.metrics.evidence(ask.promql, inputs.at)
+        return prometheus.range_evidence(ask.promql, inputs.moment - ask.span, inputs.moment, ask.every)
 
     @property
     def names(self) -> list[str]:
@@ -87,7 +98,7 @@ class Query:
 
     async def _judge(self, inputs: Inputs) -> Outcome:
         answer = await self._fetch(inputs)
-        evidence = (inputs.metrics.evidence(self.ask.promql, inputs.at),)
+        evidence = (self._evidence(inputs),)
         if isinstance(answer, Vector) and answer.text is not None:
             return Outcome(verdict=Verdict.PASS, summary=f"a string: {answer.text}", evidence=evidence)
         values = _last_values(answer)

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from meshdiag.checks.inputs import Inputs
-from meshdiag.context import Context
-from meshdiag.metrics import Described
+from meshdiag.context import Context, Endpoint
+from meshdiag.metrics import Described, Matrix, Series
 from meshdiag.model import Threshold, Verdict, at_most
 from meshdiag.sources import Sources
+from meshdiag.sources.prometheus import Prometheus
 from meshdiag.views.metric_names import MetricNames
-from meshdiag.views.query import judge, sum_up
+from meshdiag.views.query import Ask, Query, judge, sum_up
 
 LIMITS = Threshold(warn=at_most(10), fail=at_most(30))
 
@@ -58,3 +59,22 @@ async def test_the_list_of_names_says_what_is_missing() -> None:
     assert (await names("mesh_peer*", "mesh_peer_count")).summary == "1 metric; none of the mesh's own is missing"
     gone = await names("mesh_peer*", "other")
     assert (gone.verdict, gone.summary) == (Verdict.PASS, "0 metrics; nobody exposes mesh_peer_count")
+
+
+async def test_the_command_of_a_range_asks_for_the_range() -> None:
+    """What --explain prints for --range shows every point, not the last one alone."""
+    prometheus = Prometheus(Endpoint("http://127.0.0.1:9090"))
+    times = datetime(2026, 11, 22, 11, tzinfo=UTC), timedelta(hours=1)
+    inputs = Inputs(Context("test"), Sources(prometheus=prometheus), *times, chosen_metrics=prometheus)
+
+    async def answered() -> Matrix:
+        return Matrix((Series({"instance": "a"}, (0.0,), (1.0,)),))
+
+    await inputs.memo.once("query", answered)
+    outcome = await Query(Ask("up", timedelta(minutes=10), timedelta(seconds=30))).check.run(inputs)
+    command = outcome.evidence[0].command
+    assert "/api/v1/query_range" in command
+    assert all(
+        f"--data-urlencode {one}" in command for one in ("query=up", "start=1795344600", "end=1795345200", "step=30")
+    )
+    await prometheus.aclose()
