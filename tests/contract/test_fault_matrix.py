@@ -72,6 +72,7 @@ def _is_clear(error: SourceError, url: str) -> None:
     assert error.source
     assert "s3cret" not in text + error.where
     assert url.partition("://")[2] in error.where + error.message
+    assert "bytearray" not in text, "a library's own words"
     assert error.message.isprintable() and error.hint.isprintable(), text
     if not isinstance(error, QueryError) and error.trouble is not Trouble.NOT_AVAILABLE:
         assert error.hint, text

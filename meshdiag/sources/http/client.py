@@ -424,6 +424,6 @@ def _too_large(where: Where, limit: int) -> SourceError:
 def _incomplete(where: Where, timeout_s: float, received: int) -> SourceError:
     return where.error(
         Trouble.TIMEOUT,
-        f"the answer was not complete within {timeout_s:g} s ({received} bytes came)",
+        f"the answer was not complete within {timeout_s:g} s ({received} byte{'' if received == 1 else 's'} came)",
         "the server or the network is slow; ask for less, or raise this source's timeout",
     )

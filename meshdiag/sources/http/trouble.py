@@ -64,6 +64,7 @@ def from_exception(error: BaseException, where: Where, timeout_s: float) -> Sour
 def is_reset(error: BaseException) -> bool:
     """Whether the connection broke before an answer began, so that asking again may help."""
     if isinstance(error, httpx.RemoteProtocolError):
+        said = said.replace("bytearray(b", "").replace("')", "'")  # h11 prints its own types
         return "disconnected" in str(error)
     if isinstance(error, (httpx.ReadError, httpx.WriteError)):
         return not any(isinstance(cause, ssl.SSLError) for cause in _chain(error))
