@@ -169,12 +169,7 @@ async def accuracy_drop(inputs: Inputs) -> Outcome:
         judged, inputs.threshold, Unit.RATIO, good="the model is as good as it was", bad="the model has become worse"
     )
     outcome = to_outcome(readings, findings)
-    return replace(
-        outcome,
-        evidence=(*outcome.evidence, inputs.metrics.evidence(then_query, inputs.at)),
-        # A mesh that is younger than the window has no "then": that is no trouble.
-        verdict=Verdict.SKIP if young and len(young) == len(readings.values) else outcome.verdict,
-    )
+    return replace(outcome, evidence=(*outcome.evidence, inputs.metrics.evidence(then_query, inputs.at)))
 
 
 @check(
@@ -220,7 +215,13 @@ def below_median(known: Mapping[str, float]) -> dict[str, float]:
 )
 async def aggregation_time(inputs: Inputs) -> Outcome:
     """How long aggregation takes, by aggregator."""
-    return await judged_outcome(inputs, AGGREGATION_TIME, good="aggregation is quick", bad="aggregation is slow")
+    return await judged_outcome(
+        inputs,
+        AGGREGATION_TIME,
+        good="aggregation is quick",
+        bad="aggregation is slow",
+        quiet="not looked at: no aggregation has ended lately",
+    )
 
 
 @check(

@@ -152,6 +152,7 @@ def judge_links(readings: Readings, peers: Mapping[str, str], threshold: Thresho
         Unit.SECONDS,
         good="connections last",
         bad="a connection is far younger than is usual here: the link may flap",
+        quiet="not looked at: no connection has ended lately",
     )
     return tuple(
         _with_peer(one, peers.get(one.subject, ""), readings.roster)

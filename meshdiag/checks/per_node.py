@@ -31,6 +31,7 @@ MESH = "mesh"
 """The subject of a finding about the mesh as a whole."""
 DOWN = "not looked at: the node is down"
 EXCERPT_LINES = 5
+LONGER = "two looks at a node's page see only what happens in between: --gap 30s looks longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,10 @@ def should_expose(node: Node, metric: Metric) -> bool:
 
 
 def judge_readings(
-    readings: Readings, threshold: Threshold, unit: str | None, *, good: str, bad: str
+    readings: Readings, threshold: Threshold, unit: str | None, *, good: str, bad: str, quiet: str = ""
 ) -> tuple[Finding, ...]:
-    """A finding for each node: ``good`` or ``bad`` by its value, and those that are ``missing``."""
+    """A finding for each node: ``good`` or ``bad`` by its value, and those that are ``missing``. A histogram in
+    which nothing was observed gives NaN: UNKNOWN, or SKIP with the words ``quiet`` where that is no trouble."""
     label, nodes, judge = readings.roster.label, readings.roster.nodes, threshold.judge
     findings = []
     for instance, value in readings.values.items():
@@ -137,6 +139,7 @@ def judge_readings(
         message = good if verdict is Verdict.PASS else bad
         if verdict is Verdict.UNKNOWN:
             message = "the value is NaN, not a number: nothing was observed"
+            verdict, message = (Verdict.SKIP, quiet) if quiet else (verdict, message)
         observed = node.scraped if node is not None else None
         findings.append(Finding(instance, verdict, message, value, unit, threshold, observed, label(instance)))
     findings.extend(readings.missing)
@@ -144,21 +147,32 @@ def judge_readings(
 
 
 async def judged_outcome(
-    inputs: Inputs, metric: Metric, *, query: str | None = None, unit: str | None = None, good: str, bad: str
+    inputs: Inputs,
+    metric: Metric,
+    *,
+    query: str | None = None,
+    unit: str | None = None,
+    good: str,
+    bad: str,
+    quiet: str = "",
 ) -> Outcome:
     """The usual check, whole: read a metric of every node and hold it against the threshold in force."""
     readings = await read_nodes(inputs, metric, query)
     shown_unit = unit or str(metric.unit)
-    return to_outcome(readings, judge_readings(readings, inputs.threshold, shown_unit, good=good, bad=bad))
+    unseen = not inputs.metrics.history and any(map(isnan, readings.values.values()))
+    findings = judge_readings(readings, inputs.threshold, shown_unit, good=good, bad=bad, quiet=quiet)
+    return to_outcome(readings, findings, hint=LONGER if unseen else "")
 
 
 def to_outcome(readings: Readings, findings: Sequence[Finding], *, hint: str = "") -> Outcome:
-    """An outcome of these findings with the readings' evidence; skipped where the readings are."""
+    """An outcome of these findings with the readings' evidence; skipped where the readings are, or where there are
+    values and not one that could be judged."""
+    nothing = bool(readings.values) and all(finding.verdict is Verdict.SKIP for finding in findings)
     return Outcome(
         findings=tuple(findings),
         summary=sum_up(findings, readings.roster),
         evidence=(replace(readings.evidence, excerpt=excerpt(findings)),),
-        verdict=Verdict.SKIP if readings.skipped else None,
+        verdict=Verdict.SKIP if readings.skipped or nothing else None,
         hint=hint,
     )
 

@@ -55,6 +55,40 @@ async def test_consensus_round_duration_of_a_histogram_without_rounds_is_unknown
     assert verdicts(await ask("consensus.round-duration", memory)) == {ONE: Verdict.UNKNOWN}
 
 
+async def test_a_round_that_no_look_saw_is_unknown_with_what_to_try():
+    """Between two looks at a page there may be no round at all: a longer gap sees one."""
+    memory = mesh((ONE,), direct=True)
+    for bound in ("5", "+Inf"):
+        memory.add("consensus_round_duration_seconds_bucket", ONE, 100, le=bound)
+    outcome = await ask("consensus.round-duration", memory)
+    assert verdicts(outcome) == {ONE: Verdict.UNKNOWN}
+    assert "--gap" in outcome.hint
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize(
+    ("id_", "metric", "bounds", "role"),
+    [
+        ("consensus.round-duration", "consensus_round_duration_seconds", (5, 20), "trainer"),
+        ("learning.aggregation-time", "fl_aggregation_duration_seconds", (10, 60), "aggregator"),
+        ("security.encryption-overhead", "security_encryption_overhead_ms", (5, 50), "trainer"),
+    ],
+)
+async def test_every_duration_is_read_in_both_shapes(id_, metric, bounds, role, direct):
+    """As a gauge and as a histogram, through Prometheus and from two looks at the pages: the slow node is found."""
+    for histogram in (False, True):
+        memory = mesh((), direct=direct)
+        for instance, slow in ((ONE, False), (TWO, True)):
+            memory.node(instance, role)
+            if not histogram:
+                memory.add(metric, instance, bounds[1] if slow else bounds[0])
+                continue
+            for bound, pace in ((str(bounds[0]), 0 if slow else 10), (str(bounds[1]), 10), ("+Inf", 10)):
+                memory.add(f"{metric}_bucket", instance, lambda age, pace=pace: (10_800 - age) * pace, le=bound)
+        found = verdicts(await ask(id_, memory))
+        assert found == {ONE: Verdict.PASS, TWO: Verdict.WARN}, ("histogram" if histogram else "gauge", found)
+
+
 async def test_consensus_failed_rounds_go_by_the_second_as_the_rule_does():
     """More than 0.1 failures a second fail."""
     memory = mesh((ONE, TWO))

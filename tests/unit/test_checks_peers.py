@@ -107,6 +107,18 @@ async def test_peers_connection_duration_reads_histograms_too():
     }
 
 
+@pytest.mark.parametrize("direct", [False, True])
+async def test_peers_connection_duration_of_a_histogram_in_which_nothing_ended_is_skipped(direct):
+    """Connections are counted when they end: none in the window is what a healthy mesh looks like."""
+    memory = mesh(direct=direct)
+    for instance in ALL:
+        for bound in ("60", "+Inf"):
+            memory.add("mesh_connection_duration_seconds_bucket", instance, 100, le=bound)
+    outcome = await ask("peers.connection-duration", memory)
+    assert set(verdicts(outcome).values()) == {Verdict.SKIP}
+    assert (outcome.verdict, outcome.summary) == (Verdict.SKIP, "not looked at: no connection has ended lately")
+
+
 async def test_peers_bandwidth_warns_of_the_silent_node():
     """No traffic while the others have it."""
     memory = mesh()
