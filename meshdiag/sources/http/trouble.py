@@ -64,7 +64,6 @@ def from_exception(error: BaseException, where: Where, timeout_s: float) -> Sour
 def is_reset(error: BaseException) -> bool:
     """Whether the connection broke before an answer began, so that asking again may help."""
     if isinstance(error, httpx.RemoteProtocolError):
-        said = said.replace("bytearray(b", "").replace("')", "'")  # h11 prints its own types
         return "disconnected" in str(error)
     if isinstance(error, (httpx.ReadError, httpx.WriteError)):
         return not any(isinstance(cause, ssl.SSLError) for cause in _chain(error))
@@ -215,6 +214,7 @@ def _socket(causes: list[BaseException], where: Where) -> SourceError | None:
 
 def _protocol(error: BaseException, where: Where) -> SourceError:
     said = excerpt(str(error) or type(error).__name__, 120)
+    said = said.replace("bytearray(b", "").replace("')", "'")  # h11 prints its own types
     if isinstance(error, httpx.RemoteProtocolError):
         if "disconnected" in said or "incomplete" in said or "closed" in said:
             return where.error(
