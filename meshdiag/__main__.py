@@ -83,9 +83,9 @@ def _say(message: str, hint: str = "") -> None:
 def _open_closed_streams() -> None:
     """Give the process the streams that it was started without (``>&-``): what is printed there goes nowhere."""
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (it stays open as long as the process)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (it stays open as long as the process)
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 def _unwritten(error: OSError) -> int:

@@ -82,7 +82,7 @@ def _plot(query: Query) -> None:
     from meshdiag.render.plot import plot
     from meshdiag.render.terminal import make_console
 
-    if isinstance(query.answer, Matrix):
+    if isinstance(query.answer, Matrix) and query.answer.series:
         console = make_console(sys.stdout)
         colour, ascii_only = console.color_system is not None, console.options.ascii_only
         click.echo(plot(query.answer.series, query.names, width=console.width, colour=colour, ascii_only=ascii_only))

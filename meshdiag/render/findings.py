@@ -138,8 +138,7 @@ def _numbers(page: Page, line: Text, margin: int, row: Row, widths: Widths) -> T
         numbers.append(GAP + row.bound + " " * (widths.bound - cell_len(row.bound)))
     if row.age:
         numbers.append(GAP + row.age.ljust(widths.age), DIM)
-    numbers.rstrip()
-    if line.cell_len + numbers.cell_len > page.width:
+    if line.cell_len + len(numbers.plain.rstrip()) > page.width:
         page.prose(line[margin:], margin)
         line = Text(" " * margin)
     return line.append_text(numbers)
@@ -148,6 +147,8 @@ def _numbers(page: Page, line: Text, margin: int, row: Row, widths: Widths) -> T
 def _finish(page: Page, line: Text, margin: int, message: str) -> None:
     """The message after the line where there is room for it, else below."""
     words = Text(message)
+    if not message or page.width - line.cell_len - len(GAP) < min(words.cell_len, ROOM_FOR_WORDS):
+        line.rstrip()  # nothing follows that the last column would have to line up with
     room = page.width - line.cell_len - len(GAP)
     if line.cell_len > page.width:
         page.prose(line[margin:], margin)

@@ -315,3 +315,15 @@ def test_explain_shows_the_command_of_an_answer_that_passed() -> None:
     asked = Report("query", "x", reports.NOW, results=(result,), data=table)
     assert "    " + reports.curl("up").command in page(asked, explain=True).splitlines()
     assert "curl" not in page(asked)
+
+
+def test_messages_beside_the_numbers_line_up_whatever_the_age() -> None:
+    """ "now" and "1 m ago" are not equally long; what stands after them begins in one column."""
+    found = tuple(
+        reports.finding(f"trainer-{n}", Verdict.WARN, f"the connection to peer-{n} is young", 20.0 + n, "s",
+                        reports.ROUNDS, age_s)
+        for n, age_s in ((1, 0.1), (2, 65.0))
+    )  # fmt: skip
+    result = Result("peers.x", "T", Verdict.WARN, "two", found)
+    lines = page(Report("health", "x", reports.NOW, results=(result,)), width=140).splitlines()
+    assert len({line.index("the connection") for line in lines if "the connection" in line}) == 1
