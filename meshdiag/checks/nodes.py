@@ -126,10 +126,12 @@ def judge_roles(roster: Roster, threshold: Threshold) -> tuple[Finding, ...]:
     names = sorted({node.role for node in roster.nodes.values() if node.role})
     findings = []
     for role in names:
-        count = sum(node.up for node in roster.of_role(role))
+        of_role = roster.of_role(role)
+        count = sum(node.up for node in of_role)
+        oldest = min((node.scraped for node in of_role if node.scraped), default=None)
         verdict = threshold.judge(count)
         message = "the role has nodes that are up" if verdict is Verdict.PASS else "too few nodes of this role are up"
-        findings.append(Finding(role, verdict, message, float(count), Unit.COUNT, threshold, labels={"role": role}))
+        findings.append(Finding(role, verdict, message, float(count), Unit.COUNT, threshold, oldest, {"role": role}))
     return tuple(findings)
 
 

@@ -207,7 +207,10 @@ async def latency(inputs: Inputs) -> Outcome:
         return Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {reason}")
     roster = await inputs.living()
     connects = await connect_peers(inputs, roster)
-    findings = judge_connects(roster, connects, inputs.threshold)
+    findings = tuple(
+        one if one.value is None else replace(one, observed=inputs.now)
+        for one in judge_connects(roster, connects, inputs.threshold)
+    )
     skipped = bool(findings) and all(finding.verdict is Verdict.SKIP for finding in findings)
     return Outcome(
         findings,
