@@ -318,5 +318,5 @@ def _sum_up(findings: Sequence[Finding]) -> str:
     alike = count_verdicts(findings)[worst.verdict]
     if worst.verdict in (Verdict.PASS, Verdict.SKIP):
         return f"{len(findings)} of {len(findings)} fine" if worst.verdict is Verdict.PASS else worst.message
-    others = f" (and {alike - 1} more)" if alike > 1 else ""
+    others = f", and {alike - 1} more" if alike > 1 else ""
     return f"{worst.subject}: {worst.message}{others}"

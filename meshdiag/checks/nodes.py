@@ -117,8 +117,13 @@ async def roles(inputs: Inputs) -> Outcome:
         skipped = Finding(MESH, Verdict.SKIP, message)
         return Outcome((skipped,), message, evidence, Verdict.SKIP)
     bad = [finding.subject for finding in findings if finding.verdict is not Verdict.PASS]
-    summary = f"no {' and no '.join(bad)} node is up" if bad else _count_roles(findings)
+    summary = f"no {_either(bad)} node is up" if bad else _count_roles(findings)
     return Outcome(findings, summary, evidence)
+
+
+def _either(roles: Sequence[str]) -> str:
+    """``aggregator, bootstrap or trainer``."""
+    return " or ".join(part for part in (", ".join(roles[:-1]), roles[-1]) if part)
 
 
 def judge_roles(roster: Roster, threshold: Threshold) -> tuple[Finding, ...]:

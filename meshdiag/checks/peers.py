@@ -56,7 +56,7 @@ async def count(inputs: Inputs) -> Outcome:
     title="messages flow as they did an hour ago",
     needs=["metrics"],
     runbook="network-latency",
-    hint="see when the rate fell (meshdiag query --range 2h) and what changed then: peers lost, rounds stalled",
+    hint="see when the rate fell (meshdiag query mesh_messages_per_second --range 2h --plot) and what changed then",
     threshold=Threshold(warn=at_least(0.5), fail=at_least(0.1)),
 )
 async def messages(inputs: Inputs) -> Outcome:

@@ -189,7 +189,7 @@ def sum_up(findings: Sequence[Finding], roster: Roster | None = None) -> str:
         return reasons.pop() if len(reasons) == 1 else "no node could be looked at"
     alike = count_verdicts(findings)[worst.verdict] - 1
     worst = _farthest([finding for finding in findings if finding.verdict is worst.verdict])
-    more = f" (and {alike} more)" if alike else ""
+    more = f", and {alike} more" if alike else ""
     if worst.subject == MESH:
         return worst.message + _value(worst) + more
     who = roster.shown(worst.subject) if roster else worst.subject

@@ -149,6 +149,9 @@ async def test_nodes_roles_fail_when_a_role_has_nobody_left():
     outcome = await ask("nodes.roles", memory)
     assert verdicts(outcome) == {"trainer": Verdict.PASS, "aggregator": Verdict.FAIL}
     assert outcome.summary == "no aggregator node is up"
+    for instance in (ONE, TWO, THREE):
+        memory.node(instance, up=False)
+    assert (await ask("nodes.roles", memory)).summary == "no aggregator or trainer node is up"
 
 
 async def test_nodes_roles_are_skipped_where_no_target_tells_a_role():

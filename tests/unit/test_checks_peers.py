@@ -215,3 +215,11 @@ def test_fakes_keep_to_the_real_signature():
     from meshdiag.sources.tcp import TcpConnect
 
     assert signature(Ports.measure).parameters.keys() == signature(TcpConnect.measure).parameters.keys()
+
+
+async def test_of_several_nodes_the_summary_names_the_worst_and_counts_the_others():
+    """One headline for many: who, how much, and how many more."""
+    memory = mesh()
+    for instance, peers in zip(ALL, (2, 1, 8), strict=True):
+        memory.add("mesh_peer_count", instance, peers)
+    assert (await ask("peers.count", memory)).summary == "trainer-2: the node has too few peers (1), and 1 more"
