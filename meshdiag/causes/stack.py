@@ -43,6 +43,19 @@ def asked_directly(clues: Clues) -> bool:
     return up is not None and up.because is None and (stack is None or stack.verdict is not Verdict.PASS)
 
 
+@cause(confidence=0.95)
+def nobody_there(clues: Clues) -> Cause | None:
+    """Neither Prometheus nor a single node's page answers: most often it is the addresses."""
+    shut = clues.verdict(PROMETHEUS) in SHUT
+    if not shut or not asked_directly(clues) or clues.verdict("nodes.up") is not Verdict.UNKNOWN:
+        return None
+    return Cause(
+        "Neither Prometheus nor any node answers at the addresses in use",
+        (PROMETHEUS, "nodes.up"),
+        "meshdiag config show says which these are and where they come from; without a mesh, try meshdiag demo",
+    )
+
+
 @cause(confidence=0.9)
 def no_way_to_the_mesh(clues: Clues) -> Cause | None:
     """Nearly every node is down at once: that is a network, or the machine that looks, more often than the nodes."""

@@ -201,6 +201,15 @@ def test_with_prometheus_and_the_nodes_silent_nothing_is_called_well():
     assert find_causes([stack, history, result("nodes.up", down[0], *(about(f"n{n}", PASS) for n in range(5)))]) == ()
 
 
+def test_where_nobody_answers_the_addresses_are_looked_at_first():
+    """A first run without a mesh or a configuration ends with what to do about it."""
+    stack = result("stack.prometheus", Finding("prometheus", FAIL, "connection refused"))
+    nobody = result("nodes.up", verdict=UNKNOWN)
+    cause = one(stack, nobody, result("capacity.cpu", verdict=UNKNOWN))
+    assert cause.statement == "Neither Prometheus nor any node answers at the addresses in use"
+    assert "meshdiag config show" in cause.next and "meshdiag demo" in cause.next
+
+
 def test_all_nodes_down_or_old_at_once_is_the_way_to_them():
     """A whole fleet that vanishes is a network or a scraper, and one that is old is not scraped."""
     down = result("nodes.up", *(about(f"trainer-{n}", FAIL) for n in range(6)))
