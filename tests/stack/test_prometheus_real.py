@@ -287,3 +287,11 @@ async def test_basic_auth_tls_and_base_path(tmp_path: Path) -> None:
         printed = subprocess.run(["sh", "-c", command], capture_output=True, timeout=20, check=True).stdout  # noqa: ASYNC221
         assert json.loads(printed)["status"] == "success"
         assert "s3cret" not in command
+
+
+async def test_a_name_that_is_spelt_right_is_not_proposed_for_itself(source: Prometheus, at: datetime) -> None:
+    """Long before the first sample the name was not there; "did you mean" would only confuse."""
+    absence = await source.why_empty("up", at - timedelta(days=400))
+    assert absence.kind is AbsenceKind.NEVER_SEEN
+    assert "up was never seen here in the day before" in absence.message
+    assert "did you mean" not in absence.message

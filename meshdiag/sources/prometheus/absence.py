@@ -220,7 +220,7 @@ class _Look:
             said = f"{name} was seen in the last day, but never with {excerpt(', '.join(map(str, matched)))}"
             return Absence(AbsenceKind.OTHER_LABELS, f"{said}{f' (job is {jobs})' if jobs else ''}", earlier.latest)
         if self.at_moment is not None:
-            said = f"no series called {name} was there in the day before {moment(self.at_moment, utc=True)}"
+            said = f"{name} was never seen here in the day before {moment(self.at_moment, utc=True)}"
             return Absence(AbsenceKind.NEVER_SEEN, said + await self._suggestion(name))
         said = f"{name} was never seen here (no series of that name in the last day)"
         return Absence(AbsenceKind.NEVER_SEEN, said + await self._suggestion(name))
