@@ -159,6 +159,20 @@ async def test_an_empty_answer_of_a_server_that_goes_away_is_unreachable() -> No
     assert absence.kind is AbsenceKind.UNREACHABLE and "refused" in absence.message
 
 
+@pytest.mark.parametrize("everywhere", [True, False])
+async def test_an_empty_answer_of_something_else_is_a_wrong_server(everywhere: bool) -> None:
+    """A node's page on Prometheus' port is no Prometheus without data."""
+
+    def answer(asked: Asked) -> Page:
+        return text(200, NODE_PAGE) if everywhere or asked.path == "/metrics" else text(404, "404 page not found\n")
+
+    with serving(answer) as server:
+        async with Prometheus(Endpoint(server.url)) as source:
+            absence = await source.why_empty("up")
+    assert absence.kind is AbsenceKind.WRONG_SERVER
+    assert "metrics page" in absence.message
+
+
 @pytest.mark.parametrize(
     "data",
     [

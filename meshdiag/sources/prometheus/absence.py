@@ -17,6 +17,7 @@ from meshdiag.metrics import Absence, AbsenceKind, Vector
 from meshdiag.promql.expressions import Aggregate, Binary, Call, MatchKind, Negate, RangeSelector, Selector, Subquery
 from meshdiag.promql.parsing import parse
 from meshdiag.sources.http import excerpt
+from meshdiag.sources.prometheus.identity import STRANGE
 from meshdiag.units import moment
 
 if TYPE_CHECKING:
@@ -52,9 +53,21 @@ async def why_empty(prometheus: Prometheus, query: str, at: datetime | None) -> 
     try:
         blames = dict(zip(wanted, await asyncio.gather(*(look.at(one) for one in wanted)), strict=True))
     except SourceError as error:
+        error = await _recognised(prometheus, error)
         wrong = error.trouble is Trouble.WRONG_SERVER
         return Absence(AbsenceKind.WRONG_SERVER if wrong else AbsenceKind.UNREACHABLE, error.message)
     return _blame(expression, blames) or _filtered(expression, wanted)
+
+
+async def _recognised(prometheus: Prometheus, error: SourceError) -> SourceError:
+    """The same error, or what the server really is where it answered in a way that Prometheus does not."""
+    if error.trouble not in STRANGE:
+        return error
+    try:
+        await prometheus.identify()
+    except SourceError as found:
+        return found
+    return error
 
 
 def _filtered(expression: Expression, wanted: Sequence[Selector]) -> Absence:
