@@ -62,6 +62,12 @@ async def send(
     await writer.drain()
 
 
+async def _turns() -> None:
+    """Let the loop turn a few times."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @dataclass
 class Server:
     """Serves ``handler`` on 127.0.0.1 while the ``with`` block runs. ``asked`` are the requests so far. With ``raw``
@@ -99,9 +105,11 @@ class Server:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        await _turns()  # a connection that was accepted just now begins to be served, so that it can be ended
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+        await _turns()  # what was closed is closed only at the loop's next turn
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
