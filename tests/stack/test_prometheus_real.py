@@ -16,7 +16,7 @@ from meshdiag.context import Credentials, Endpoint, Secret, SecretKind
 from meshdiag.errors import QueryError, SourceError, Trouble
 from meshdiag.metrics import AbsenceKind, Vector
 from meshdiag.sources.prometheus import Prometheus
-from meshdiag.sources.prometheus.batch import gives_vector
+from meshdiag.sources.prometheus.batch import MAX_EXPRESSIONS, gives_vector
 from tests.binaries import need
 from tests.faulty import authority
 from tests.servers import open_metrics, prometheus
@@ -100,7 +100,7 @@ async def test_questions_asked_together_get_the_answers_they_get_alone(source: P
         assert (answer.scalar, answer.text) == (alone.scalar, alone.text)
     assert all(gives_vector(query) for query in VECTORS)
     assert not any(gives_vector(query) for query in ALONE)
-    assert joined == math.ceil(len(VECTORS) / 8) + len(ALONE)
+    assert joined == math.ceil(len(VECTORS) / MAX_EXPRESSIONS) + len(ALONE)
 
 
 async def test_the_order_of_sorted_answers_is_kept(source: Prometheus, at: datetime) -> None:
