@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from meshdiag.checks import Outcome, check
-from meshdiag.checks.alertboard import (
+from meshdiag.checks.readings.alertboard import (
     CRITICAL,
     FIRING,
     INHIBITED,
@@ -18,8 +18,8 @@ from meshdiag.checks.alertboard import (
     is_watchdog,
     read_alerts,
 )
-from meshdiag.checks.blindness import CHUNK, RuleText, count_query, judge_rules, names_read, with_parts
-from meshdiag.checks.per_node import MESH
+from meshdiag.checks.readings.blindness import CHUNK, RuleText, count_query, judge_rules, names_read, with_parts
+from meshdiag.checks.readings.per_node import MESH
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.model import Finding, Verdict, count_verdicts
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from meshdiag.checks.alertboard import AlertBoard, AlertRow
     from meshdiag.checks.inputs import Inputs
+    from meshdiag.checks.readings.alertboard import AlertBoard, AlertRow
     from meshdiag.sources.prometheus import Rule
 
 ALWAYS = frozenset({"vector(1)", "1"})

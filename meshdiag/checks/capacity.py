@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import CPU, DISK, DISK_TOTAL, MEMORY, MEMORY_TOTAL, NETWORK, Unit
 from meshdiag.checks import check
-from meshdiag.checks.fleet import judge_idle
-from meshdiag.checks.per_node import judge_readings, judged_outcome, read_nodes, to_outcome
-from meshdiag.checks.shares import Machine, read_shares
-from meshdiag.checks.trend import predict
+from meshdiag.checks.readings.fleet import judge_idle
+from meshdiag.checks.readings.per_node import judge_readings, judged_outcome, read_nodes, to_outcome
+from meshdiag.checks.readings.shares import Machine, read_shares
+from meshdiag.checks.readings.trend import predict
 from meshdiag.model import Finding, Threshold, Verdict, at_least, at_most
 from meshdiag.units import rough
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.per_node import Readings
+    from meshdiag.checks.readings.per_node import Readings
     from meshdiag.metrics import Series
 
 HOUR = 3600.0

@@ -19,9 +19,9 @@ from meshdiag.catalog import (
     Unit,
 )
 from meshdiag.checks import Outcome, check
-from meshdiag.checks.glimpse import counted, without_chance
-from meshdiag.checks.leaders import SLOW_S, judge_leaders, sum_up_rounds
-from meshdiag.checks.per_node import (
+from meshdiag.checks.readings.glimpse import counted, without_chance
+from meshdiag.checks.readings.leaders import SLOW_S, judge_leaders, sum_up_rounds
+from meshdiag.checks.readings.per_node import (
     EXCERPT_LINES,
     MESH,
     Readings,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.roster import Roster
+    from meshdiag.checks.readings.roster import Roster
     from meshdiag.metrics import Vector
 
 

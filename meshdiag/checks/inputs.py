@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable
     from datetime import datetime, timedelta
 
-    from meshdiag.checks.roster import Roster
+    from meshdiag.checks.readings.roster import Roster
     from meshdiag.context import Context
     from meshdiag.metrics import Metrics
     from meshdiag.sources import Sources
@@ -112,13 +112,13 @@ class Inputs:
 
     async def roster(self) -> Roster:
         """The mesh's nodes as the metrics source sees them, fetched once a run."""
-        from meshdiag.checks.roster import read_roster
+        from meshdiag.checks.readings.roster import read_roster
 
         return await self.memo.once(("roster", self.metrics.name), lambda: read_roster(self))
 
     async def living(self) -> Roster:
         """The roster, for questions that only nodes which are up can answer; ``SourceError`` when none is."""
-        from meshdiag.checks.roster import some_up
+        from meshdiag.checks.readings.roster import some_up
 
         return some_up(await self.roster(), self.metrics.name)
 

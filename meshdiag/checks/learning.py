@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import ACCURACY, AGGREGATION_TIME, PRIVACY_BUDGET, TRAINING_ROUNDS, Unit
 from meshdiag.checks import check
-from meshdiag.checks.per_node import judge_readings, judged_outcome, read_nodes, to_outcome
+from meshdiag.checks.readings.per_node import judge_readings, judged_outcome, read_nodes, to_outcome
 from meshdiag.durations import format_duration
 from meshdiag.model import Finding, Threshold, Verdict, at_least, at_most
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.per_node import Readings
-    from meshdiag.checks.roster import Roster
+    from meshdiag.checks.readings.per_node import Readings
+    from meshdiag.checks.readings.roster import Roster
 
 DAY_S = 86_400
 FEWEST_ROUNDS = 3

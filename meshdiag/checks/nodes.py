@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import CLOCK, START_TIME, UP, Unit
 from meshdiag.checks import Outcome, check
-from meshdiag.checks.per_node import DOWN, MESH, by_instance, excerpt, judge_readings, read_nodes, sum_up, to_outcome
+from meshdiag.checks.readings.per_node import (
+    DOWN,
+    MESH,
+    by_instance,
+    excerpt,
+    judge_readings,
+    read_nodes,
+    sum_up,
+    to_outcome,
+)
 from meshdiag.errors import SourceError
 from meshdiag.metrics import AbsenceKind
 from meshdiag.model import Finding, Range, Threshold, Verdict, at_least, at_most
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.roster import Node, Roster
+    from meshdiag.checks.readings.roster import Node, Roster
     from meshdiag.metrics import Sample
 
 CLOCK_QUERY = f"{CLOCK.name} - timestamp({CLOCK.name})"

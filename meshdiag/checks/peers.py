@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import BANDWIDTH, CONNECTION_DURATION, MESSAGES, PEER_COUNT, WINDOW, Unit
 from meshdiag.checks import Outcome, check
-from meshdiag.checks.fleet import judge_idle
-from meshdiag.checks.per_node import (
+from meshdiag.checks.readings.fleet import judge_idle
+from meshdiag.checks.readings.per_node import (
     DOWN,
     EXCERPT_LINES,
     judge_readings,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.per_node import Readings
-    from meshdiag.checks.roster import Node, Roster
+    from meshdiag.checks.readings.per_node import Readings
+    from meshdiag.checks.readings.roster import Node, Roster
     from meshdiag.sources.tcp import Connect
 
 AGO = "1h"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, UP, WINDOW, Unit
 from meshdiag.checks import check
-from meshdiag.checks.per_node import MESH, judge_readings, judged_outcome, read_nodes, to_outcome
+from meshdiag.checks.readings.per_node import MESH, judge_readings, judged_outcome, read_nodes, to_outcome
 from meshdiag.durations import format_duration
 from meshdiag.model import Threshold, Verdict, at_most
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.per_node import Readings
+    from meshdiag.checks.readings.per_node import Readings
     from meshdiag.metrics import Vector
     from meshdiag.model import Finding
 

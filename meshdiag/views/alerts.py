@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from meshdiag.checks.alertboard import FIRING, PENDING, read_alerts
+from meshdiag.checks.readings.alertboard import FIRING, PENDING, read_alerts
 from meshdiag.errors import UsageError
 from meshdiag.model import Column, Table
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from meshdiag.checks.alertboard import AlertRow
     from meshdiag.checks.inputs import Inputs
+    from meshdiag.checks.readings.alertboard import AlertRow
 
 COLUMNS = (
     Column("state", "state"),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.roster import Node
+    from meshdiag.checks.readings.roster import Node
 
 Columns = dict[str, dict[str, float]]
 """Values by column key, then by instance."""

@@ -13,7 +13,7 @@ from meshdiag.views.columns import ask_columns, node_cells
 
 if TYPE_CHECKING:
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.roster import Node
+    from meshdiag.checks.readings.roster import Node
     from meshdiag.views.columns import Columns
 
 COLUMNS = (

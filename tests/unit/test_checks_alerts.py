@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from meshdiag.checks import all_checks
-from meshdiag.checks.alertboard import AlertRow, is_watchdog, merge, past_rows, read_alerts
 from meshdiag.checks.alerts import judge_alerts
-from meshdiag.checks.blindness import RuleText, blinding, count_query, judge_rules, names_read, with_parts
 from meshdiag.checks.inputs import Inputs
+from meshdiag.checks.readings.alertboard import AlertRow, is_watchdog, merge, past_rows, read_alerts
+from meshdiag.checks.readings.blindness import RuleText, blinding, count_query, judge_rules, names_read, with_parts
 from meshdiag.context import Context, Endpoint, NodeAddress
 from meshdiag.errors import SourceError
 from meshdiag.metrics import Sample, Vector

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from meshdiag.checks.trend import predict
+from meshdiag.checks.readings.trend import predict
 from meshdiag.context import CheckSettings
 from meshdiag.errors import SourceError
 from meshdiag.model import Verdict, at_most

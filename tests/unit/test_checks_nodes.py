@@ -9,7 +9,7 @@ import pytest
 
 from meshdiag.checks import all_checks
 from meshdiag.checks.inputs import Inputs
-from meshdiag.checks.roster import Node, Roster, join_roster, read_roster
+from meshdiag.checks.readings.roster import Node, Roster, join_roster, read_roster
 from meshdiag.context import Context, NodeAddress
 from meshdiag.engine import Run, run_checks
 from meshdiag.errors import SourceError, Trouble

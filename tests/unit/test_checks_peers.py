@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from meshdiag.checks.peers import judge_connects
-from meshdiag.checks.roster import Node, Roster
+from meshdiag.checks.readings.roster import Node, Roster
 from meshdiag.model import Threshold, Verdict, at_most
 from meshdiag.sources import Sources
 from meshdiag.sources.tcp import Connect

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import ALL, Kind
 from meshdiag.checks import Outcome
-from meshdiag.checks.roster import some_up
+from meshdiag.checks.readings.roster import some_up
 from meshdiag.metrics import AbsenceKind
 from meshdiag.model import Finding, Verdict, count_verdicts
 from meshdiag.units import beside, human
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from meshdiag.catalog import Metric
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.roster import Node, Roster
+    from meshdiag.checks.readings.roster import Node, Roster
     from meshdiag.metrics import Absence, Vector
     from meshdiag.model import Evidence, Threshold
 

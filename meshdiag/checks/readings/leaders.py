@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import Unit
-from meshdiag.checks.per_node import MESH
+from meshdiag.checks.readings.per_node import MESH
 from meshdiag.model import Finding, Verdict
 from meshdiag.units import human
 

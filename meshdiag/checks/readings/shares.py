@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import Unit
-from meshdiag.checks.per_node import by_instance, read_nodes
+from meshdiag.checks.readings.per_node import by_instance, read_nodes
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Finding, Verdict
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from meshdiag.catalog import Metric
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.per_node import Readings
-    from meshdiag.checks.roster import Roster
+    from meshdiag.checks.readings.per_node import Readings
+    from meshdiag.checks.readings.roster import Roster
 
 OPTION = "capacity_bytes"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from meshdiag.checks.per_node import judge_readings
+from meshdiag.checks.readings.per_node import judge_readings
 from meshdiag.model import Finding, Verdict
 
 if TYPE_CHECKING:
-    from meshdiag.checks.per_node import Readings
+    from meshdiag.checks.readings.per_node import Readings
     from meshdiag.model import Threshold
 
 FEWEST = 3
