@@ -11,6 +11,7 @@ import click
 from meshdiag import __version__, commands
 from meshdiag.commands._invocation import Invocation
 from meshdiag.commands._options import complete_context
+from meshdiag.spelling import did_you_mean
 
 SECTIONS = ("Look at the mesh", "Try it without a mesh", "Set it up")
 """The sections of ``--help``; a command module names its own in ``SECTION`` (the last one by default)."""
@@ -36,13 +37,10 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], self.list_commands(ctx), n=2)
-            if not close:
+            guess = did_you_mean(args[0], self.list_commands(ctx))
+            if not guess:
                 raise
-            message = f"{error.message.rstrip('.')}; did you mean {' or '.join(close)}?"
-            raise click.UsageError(message, ctx) from error
+            raise click.UsageError(f"{error.message.rstrip('.')}; {guess}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         by_section: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}

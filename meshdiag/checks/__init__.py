@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import UsageError
+from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -104,17 +105,13 @@ def select(wanted: Iterable[str], only: Sequence[str] = (), skip: Sequence[str] 
     known = all_checks()
     for pattern in (*only, *skip):
         if not any(fnmatchcase(id_, pattern) for id_ in known):
-            raise UsageError(f"no check is called {pattern!r}", hint=_nearest(pattern, known))
+            raise UsageError(
+                f"no check is called {pattern!r}",
+                hint=did_you_mean(pattern, known, "'meshdiag checks' lists them", most=3, cutoff=0.5),
+            )
     keep = tuple(only) or tuple(wanted)
     return [
         one
         for id_, one in known.items()
         if any(fnmatchcase(id_, pattern) for pattern in keep) and not any(fnmatchcase(id_, pattern) for pattern in skip)
     ]
-
-
-def _nearest(pattern: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(pattern, list(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else "'meshdiag checks' lists them"

@@ -6,17 +6,16 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from meshdiag.spelling import did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A hint: the nearest of the known words, or all of them."""
-    from difflib import get_close_matches
-
     words = sorted(known)
-    close = get_close_matches(word[:80], words, n=1, cutoff=cutoff)
-    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(words)}"
+    return did_you_mean(word, words, f"known here: {', '.join(words)}", most=1, cutoff=cutoff)
 
 
 def key_text(path: tuple[str | int, ...], longest: int | None = None) -> str:

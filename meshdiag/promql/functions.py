@@ -6,7 +6,6 @@ Each takes the evaluation and the call, evaluates its arguments and returns a va
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from meshdiag.promql.histograms import bucket_fraction, bucket_quantile, grouped
 from meshdiag.promql.labels import LABEL_FUNCTIONS
 from meshdiag.promql.over_time import KEEP_NAME, RANGE_FUNCTIONS
 from meshdiag.promql.values import distinct, mapped
+from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,10 +39,9 @@ def call(evaluation: Evaluation, node: ast.Call) -> Value:
         return mapped(elements, [function(value) for _, value in elements])
     if name in OTHERS:
         return OTHERS[name](evaluation, node)
-    near = difflib.get_close_matches(name, [*RANGE_FUNCTIONS, *MATH, *OTHERS], n=1)
     raise QueryError(
         f"the function {name}() is not evaluated here (native histograms and experimental functions are not)",
-        hint=f"the nearest that is: {near[0]}" if near else "",
+        hint=did_you_mean(name, [*RANGE_FUNCTIONS, *MATH, *OTHERS], most=1),
     )
 
 

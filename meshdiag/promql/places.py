@@ -7,7 +7,6 @@ Only runs when a query has already failed, so its cost does not matter much; it 
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import promql_parser as library
 
 from meshdiag.errors import QueryError
+from meshdiag.spelling import did_you_mean
 
 MAX_TOKENS = 400
 """Longest query for which the place of a syntax error is searched."""
@@ -110,8 +110,8 @@ def _advice(query: str, place: int, tokens: list[Token], message: str) -> str:
     if found is not None:
         from meshdiag.promql.functions import known_names  # it reads queries itself, so not at the top
 
-        near = difflib.get_close_matches(found["word"].lower(), known_names(), n=1, cutoff=0.6)
-        return f" (did you mean {near[0]}?)" if near else ""
+        guess = did_you_mean(found["word"].lower(), known_names(), most=1)
+        return f" ({guess})" if guess else ""
     if "expected type matrix" in message:
         return " (it needs a range, such as x[5m])"
     for token in tokens:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import ConfigError, UsageError
+from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +65,8 @@ def read(name: str, place: Path | None = None) -> Page:
     path = place / f"{name}.md"
     if not _NAME.fullmatch(name) or not path.is_file():
         known = names(place)
-        close = get_close_matches(name, known, n=2, cutoff=0.5)
-        raise UsageError(
-            f"no runbook is called {name!r}",
-            hint=f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known) or 'none'}",
-        )
+        hint = did_you_mean(name, known, f"there are {', '.join(known) or 'none'}", cutoff=0.5)
+        raise UsageError(f"no runbook is called {name!r}", hint=hint)
     return parse(name, path, _load(path))
 
 

@@ -213,7 +213,7 @@ async def test_the_clock_comes_from_the_date_header_where_the_page_has_none() ->
 @pytest.mark.parametrize(
     ("query", "kind", "words"),
     [
-        ("consensus_round_duration_second", AbsenceKind.NEVER_SEEN, "nearest name is consensus_round_duration_seconds"),
+        ("consensus_round_duration_second", AbsenceKind.NEVER_SEEN, "did you mean consensus_round_duration_seconds"),
         ("took", AbsenceKind.NEVER_SEEN, "exposed as took_bucket, took_count"),
         ('a{peer="nobody"}', AbsenceKind.OTHER_LABELS, 'nowhere with peer="nobody": peer is p1'),
         ('a{nolabel="x"}', AbsenceKind.OTHER_LABELS, "there is no label nolabel"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from meshdiag.errors import QueryError, SourceError, Trouble
@@ -18,6 +17,7 @@ from meshdiag.promql.expressions import Aggregate, Binary, Call, MatchKind, Nega
 from meshdiag.promql.parsing import parse
 from meshdiag.sources.http import excerpt
 from meshdiag.sources.prometheus.identity import STRANGE
+from meshdiag.spelling import LONGEST, did_you_mean
 from meshdiag.units import moment
 
 if TYPE_CHECKING:
@@ -252,8 +252,8 @@ class _Look:
         base = next((name.removesuffix(part) for part in HISTOGRAM_PARTS if name.endswith(part)), name)
         if base in known and base != name:
             return f"; {base} exists, and is no histogram"
-        close = get_close_matches(name, known, n=3, cutoff=0.75)
-        return f"; did you mean {' or '.join(excerpt(one, 80) for one in close)}?" if close else ""
+        guess = did_you_mean(name, (excerpt(one, LONGEST) for one in known), most=3, cutoff=0.75)
+        return f"; {guess}" if guess else ""
 
 
 async def _nothing() -> Vector:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import BY_NAME
 from meshdiag.metrics import Absence, AbsenceKind
 from meshdiag.promql.selectors import needs, selectors
 from meshdiag.promql.store import is_stale
+from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +82,8 @@ def _nearest(name: str, observed: Observed) -> str:
     for part in _PARTS:
         if name.endswith(part) and name.removesuffix(part) in present:
             return f"; it is exposed as {name.removesuffix(part)}"
-    near = difflib.get_close_matches(name, present, n=1, cutoff=0.75)
-    return f"; the nearest name is {near[0]}" if near else ""
+    guess = did_you_mean(name, present, most=1, cutoff=0.75)
+    return f"; {guess}" if guess else ""
 
 
 def _other_labels(selector: Selector, named: Sequence[StoredSeries]) -> str:
