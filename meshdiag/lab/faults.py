@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from meshdiag import catalog
 from meshdiag.catalog import Role
 from meshdiag.errors import UsageError
-from meshdiag.lab.signals import Faster, Flapping, Line, Steady, Stopped, Toward, Wave, mix
+from meshdiag.lab.signals import Both, Faster, Flapping, GrownSince, Line, Steady, Stopped, Toward, Wave, mix
 from meshdiag.lab.simulation import DAY_S, LABELLED_PEERS, ROUND_BUCKETS, Family, Series, Stream, histogram
 from meshdiag.model import Verdict
+from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,8 @@ BEGAN_AGO_S = 25 * 60.0
 """Faults begin so long before the lab does: longer than any alert rule of the mesh waits (15 minutes)."""
 
 SKEW_S = 120.0
+SLOW_ROUND_S = 10.0
+"""A node whose rounds take longer observes slow ones, as the rule HighConsensusLatency says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +99,7 @@ def find_fault(name: str) -> Fault:
     """The fault of that name. Raises ``UsageError`` with the nearest names."""
     if name in FAULTS:
         return FAULTS[name]
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, FAULTS, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else "'meshdiag lab faults' lists them"
+    hint = did_you_mean(name, FAULTS, "'meshdiag lab faults' lists them", most=3, cutoff=0.5)
     raise UsageError(f"no fault is called {name!r}", hint=hint)
 
 
@@ -357,20 +357,34 @@ def byzantine(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
 
 @fault(
     "histogram-shape",
-    "Every node exposes consensus_round_duration_seconds as a histogram; the mesh is healthy.",
+    "Every node exposes consensus_round_duration_seconds as a histogram; the mesh itself is healthy.",
     hits=0,
 )
-def histogram_shape(mesh: Mesh, _hit: Sequence[Node], _onset: float) -> list[Expectation]:
-    # Rounds take 2 to 3.8 s, evenly spread: see Rounds.round.
-    shares = {bound: min(1.0, max(0.0, (bound - 2.0) / 1.8)) for bound in ROUND_BUCKETS}
+def histogram_shape(mesh: Mesh, _hit: Sequence[Node], onset: float) -> list[Expectation]:
+    name, text = catalog.ROUND_DURATION.name, catalog.ROUND_DURATION.help
     for node in mesh.nodes:
-        name, text = catalog.ROUND_DURATION.name, catalog.ROUND_DURATION.help
-        until = node.down_since
-        series = list(histogram(node.family(catalog.ROUNDS).sole().signal, shares, 2.9))
+        slow = node.value(catalog.ROUND_DURATION, mesh.origin) > SLOW_ROUND_S
+        series = _observed(node.family(catalog.ROUNDS).sole().signal, onset if slow else math.inf)
         for one in series:
-            one.until = until
+            one.until = node.down_since
         node.families[name] = Family(name, "histogram", text, series)
     return [Expectation("alerts.blind-rules", Verdict.WARN, needs="prometheus")]
+
+
+def _observed(rounds: Signal, slow_since: float) -> list[Series]:
+    """The histogram of how long these rounds took; the ranges are those of ``Rounds.round``."""
+    if slow_since == math.inf:
+        return _spread(rounds, 2.0, 3.8)
+    series = _spread(Stopped(rounds, slow_since), 2.0, 3.8)
+    for one, slow in zip(series, _spread(GrownSince(rounds, slow_since), 12.0, 16.0), strict=True):
+        one.signal = Both(one.signal, slow.signal)
+    return series
+
+
+def _spread(rounds: Signal, low: float, high: float) -> list[Series]:
+    """The histogram of rounds whose durations are spread evenly from ``low`` to ``high`` seconds."""
+    shares = {bound: min(1.0, max(0.0, (bound - low) / (high - low))) for bound in ROUND_BUCKETS}
+    return list(histogram(rounds, shares, (low + high) / 2))
 
 
 # Learning

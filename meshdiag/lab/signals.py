@@ -152,6 +152,28 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class GrownSince:
+    """How much a counter has grown since ``onset``; the rest of what ``Stopped`` leaves of it."""
+
+    total: Signal
+    onset: float
+
+    def __call__(self, moment: float) -> float:
+        return self.total(max(moment, self.onset)) - self.total(self.onset)
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Two signals together."""
+
+    one: Signal
+    other: Signal
+
+    def __call__(self, moment: float) -> float:
+        return self.one(moment) + self.other(moment)
+
+
+@dataclass(frozen=True, slots=True)
 class Flapping:
     """The age of a connection that is made anew every ``period`` seconds from ``onset`` on."""
 

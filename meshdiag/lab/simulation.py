@@ -32,7 +32,7 @@ LABELLED_PEERS = 6
 """Of how many of its connections a node tells the age."""
 COMMITTEE = 10
 TRAINING_ROUND_S = 15.0
-ROUND_BUCKETS = (0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 10.0, 30.0)
+ROUND_BUCKETS = (0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0, 30.0)
 
 RPC_SHARES = {
     0.001: 0.02, 0.005: 0.31, 0.01: 0.62, 0.025: 0.91, 0.05: 0.97, 0.1: 0.99, 0.25: 0.998, 0.5: 0.9995, 1.0: 1.0,

@@ -10,6 +10,7 @@ import pytest
 from meshdiag.lab import Lab, LabOptions
 from meshdiag.lab.background import lab_in_background
 from meshdiag.lab.faults import FAULTS, Expectation
+from meshdiag.model import Verdict
 from tests.binaries import need
 from tests.program import Ran, run
 
@@ -39,6 +40,24 @@ def test_what_is_broken_is_found_and_nothing_else(way: str, fault: str | None) -
         if one.certain:
             assert_said(one, said)
     assert unexpected(said, expects) == {}
+
+
+@pytest.mark.parametrize("way", ASKS)
+def test_a_slow_link_shows_in_histograms_too(way: str) -> None:
+    """Where nodes expose a histogram, the 95th percentile is slow on both ends of the link and nowhere else; only
+    the alert, whose rule reads the gauge, is silent."""
+    if way == "prometheus":
+        for server in SERVERS:
+            need(server)
+    options = LabOptions(faults=("slow-consensus", "histogram-shape"), with_=SERVERS if way == "prometheus" else ())
+    with lab_in_background(options) as lab:
+        said = look(lab, way)
+    expects = [one for one in lab.expects if one.needs in ASKS[way] and one.check != "alerts.warning"]
+    for one in expects:
+        assert_said(one, said)
+    assert unexpected(said, expects) == {}
+    slow = {node for node, verdict in said["consensus.round-duration"].items() if verdict == Verdict.WARN}
+    assert slow == set(lab.faulty["slow-consensus"])
 
 
 def look(lab: Lab, way: str) -> Said:
