@@ -1,7 +1,7 @@
 """The mesh's log files: ``agent-mesh.log`` and ``consensus.log`` (text) and ``agent-mesh.json`` (NDJSON).
 
-Records are a function of the mesh and the moment, like everything in the lab: those of the past half hour are
-written at the start, and the live ones continue them. All nodes write into one set of files, in the order in
+Records are a function of the mesh and the moment, like everything in the lab: those of the past are written at
+the start, as far back as history goes (within bounds), and the live ones continue them. All nodes write into one set of files, in the order in
 which things happened; a node whose clock is wrong stamps its records with its own time.
 """
 
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from meshdiag.lab.rounds import Round
     from meshdiag.lab.simulation import Mesh, Node
 
-PAST_S = 1_800.0
+SHORTEST_PAST_S = 1_800.0
+"""However short history is: faults begin 25 minutes before the lab, and the log shows the onset."""
+LONGEST_PAST_S = 6 * 3_600.0
+MOST_LINES = 60_000
+"""Of the past: what takes a second or two to write, so that a talkative mesh has a shorter one."""
+SAMPLE_S = 120.0
 SLOW_ROUND_S = 10.0
 TICK_S = 0.5
 TALKATIVE = 20
@@ -112,6 +117,16 @@ def _stream_records(mesh: Mesh, stream: Stream, place: int, after: float, until:
             yield Record(moment, stream.level, stream.component, stream.node, message)
 
 
+def past_s(mesh: Mesh) -> float:
+    """How far back the log goes: as history does, within bounds, and not beyond ``MOST_LINES`` at the rate at
+    which the mesh writes when the lab begins."""
+    asked_s = min(max(mesh.history_s, SHORTEST_PAST_S), LONGEST_PAST_S)
+    if asked_s <= SHORTEST_PAST_S:
+        return asked_s
+    rate = len(records(mesh, mesh.origin - SAMPLE_S, mesh.origin)) / SAMPLE_S
+    return max(SHORTEST_PAST_S, min(asked_s, MOST_LINES / max(rate, 1e-9)))
+
+
 class Journals:
     """The open log files of a lab, and the task that goes on writing them."""
 
@@ -121,7 +136,7 @@ class Journals:
         self.text = directory / "agent-mesh.log"
         self.consensus = directory / "consensus.log"
         self._files: list[IO[str]] = []
-        self._written = mesh.origin - PAST_S
+        self._written = mesh.origin - past_s(mesh)
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from meshdiag.lab import LabOptions, simulate
-from meshdiag.lab.journals import PAST_S, Journals, records, timestamp
+from meshdiag.lab.journals import LONGEST_PAST_S, MOST_LINES, SHORTEST_PAST_S, Journals, past_s, records, timestamp
 from meshdiag.lab.simulation import Mesh
 
 ORIGIN = 1_795_000_000.0
@@ -55,14 +55,23 @@ def test_the_three_files_tell_the_same_story(tmp_path: Path) -> None:
     assert any("byzantine" in line for line in consensus)
 
 
-def test_lines_come_in_the_order_of_time_and_cover_the_past_half_hour(tmp_path: Path) -> None:
-    """The log begins half an hour before the lab and its stamps rise from line to line."""
-    mesh, _injected = simulate(LabOptions(), ORIGIN)
+def test_lines_come_in_the_order_of_time_and_go_back_as_far_as_history(tmp_path: Path) -> None:
+    """The log begins where history does and its stamps rise from line to line."""
+    mesh, _injected = simulate(LabOptions(history_s=5_400), ORIGIN)
     journals = written(mesh, tmp_path, ORIGIN + 10)
     stamps = [line.split(" ", 1)[0] for line in journals.text.read_text().splitlines()]
     assert stamps == sorted(stamps)
     first = datetime.fromisoformat(stamps[0])
-    assert first - datetime.fromtimestamp(ORIGIN - PAST_S, UTC) < timedelta(seconds=30)
+    assert first - datetime.fromtimestamp(ORIGIN - 5_400, UTC) < timedelta(seconds=30)
+
+
+def test_the_past_of_the_log_has_bounds() -> None:
+    """Never too short to show when a fault began, never so long or so full that the lab would be late."""
+    assert past_s(simulate(LabOptions(history_s=60), ORIGIN)[0]) == SHORTEST_PAST_S
+    assert SHORTEST_PAST_S < past_s(simulate(LabOptions(history_s=30 * 86_400), ORIGIN)[0]) <= LONGEST_PAST_S
+    loud, _injected = simulate(LabOptions(nodes=200, history_s=86_400, faults=("error-burst", "byzantine")), ORIGIN)
+    back_s = past_s(loud)
+    assert len(records(loud, ORIGIN - 60, ORIGIN)) / 60 * back_s <= MOST_LINES * 1.2
 
 
 def test_a_round_s_record_has_all_its_fields(tmp_path: Path) -> None:
