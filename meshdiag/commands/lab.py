@@ -50,7 +50,7 @@ def _lab_options(run: Callable[..., int]) -> Callable[..., int]:
             click.option("--with", "servers", multiple=True, metavar="SERVER,…", shell_complete=_complete_server,
                          help="Real servers to start: prometheus, alertmanager, node-exporter."),
             click.option("--history", type=Duration(), default="1h", show_default=True,
-                         help="How much of the past Prometheus is given."),
+                         help="How much of the past Prometheus and the logs hold (logs: 30m to 6h)."),
             click.option("--seed", type=int, default=1, show_default=True, help="Another number, another mesh."),
         )
     ):  # fmt: skip
@@ -73,10 +73,12 @@ def _options(
 def run(argv: tuple[str, ...], **lab: Any) -> int:
     """Start a lab, run COMMAND against it, and return COMMAND's exit code.
 
-    The environment points meshdiag at the lab. Nothing is left behind when COMMAND ends, or when either is killed.
+    The environment points meshdiag at the lab. With the servers that run, PROMETHEUS_URL and ALERTMANAGER_URL hold
+    their addresses for curl, promtool and amtool. Nothing is left behind when COMMAND ends, or when either is killed.
 
     \b
     meshdiag lab run --fault byzantine --with prometheus -- meshdiag health
+    meshdiag lab run --with prometheus -- sh -c 'promtool query instant "$PROMETHEUS_URL" up'
     """
     import asyncio
 

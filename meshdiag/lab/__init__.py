@@ -30,7 +30,7 @@ SERVERS = ("prometheus", "alertmanager", "node-exporter")
 @dataclass(frozen=True, slots=True)
 class LabOptions:
     """What a lab should be. ``with_`` names real servers (of ``SERVERS``), ``faults`` those of ``lab faults``;
-    ``history_s`` is how much of the past Prometheus is given. Equal options (and seed) give an equal mesh."""
+    ``history_s`` is how much of the past Prometheus and the logs are given. Equal options (and seed) give an equal mesh."""
 
     nodes: int = 7
     faults: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class LabOptions:
 class Lab:
     """A lab that runs.
 
-    ``environment`` are the variables that point meshdiag at it. ``faulty`` maps each fault to the names of the
+    ``environment`` are the variables that point programs at it. ``faulty`` maps each fault to the names of the
     nodes it hit. The server addresses are None where the server was not asked for.
     """
 
@@ -60,8 +60,11 @@ class Lab:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point meshdiag at this lab."""
-        return {"MESHDIAG_CONFIG": str(self.config_file), "MESHDIAG_CONTEXT": CONTEXT}
+        """The variables that point meshdiag at this lab, and those that point curl, promtool and amtool at its
+        servers."""
+        urls = {"PROMETHEUS_URL": self.prometheus_url, "ALERTMANAGER_URL": self.alertmanager_url}
+        meshdiag = {"MESHDIAG_CONFIG": str(self.config_file), "MESHDIAG_CONTEXT": CONTEXT}
+        return meshdiag | {name: url for name, url in urls.items() if url}
 
     @property
     def faulty(self) -> Mapping[str, tuple[str, ...]]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from meshdiag.lab import Lab
     from meshdiag.lab.faults import Expectation, Injected
 
+SERVER_VARIABLES = ("PROMETHEUS_URL", "ALERTMANAGER_URL")
+"""What scripts with curl, promtool and amtool go by; in a lab they never name a server outside it."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -81,7 +83,8 @@ def pointed_at(lab: Lab, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _steering(environ: Mapping[str, str]) -> list[str]:
     """The variables that say which mesh is meant."""
-    return sorted(name for name in environ if name.startswith("MESHDIAG_") and name != "MESHDIAG_DEBUG")
+    ours = (name for name in environ if name.startswith("MESHDIAG_") and name != "MESHDIAG_DEBUG")
+    return sorted([*ours, *(name for name in SERVER_VARIABLES if name in environ)])
 
 
 async def keep_up(options: LabOptions, say: Callable[[str], None]) -> int:

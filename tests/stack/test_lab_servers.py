@@ -54,6 +54,15 @@ async def answered(lab: Lab, expression: str) -> None:
         await asyncio.sleep(0.3)
 
 
+def test_other_tools_find_the_servers_of_a_lab() -> None:
+    """Inside a lab promtool and amtool need no address looked up: the environment has it."""
+    script = 'promtool query instant "$PROMETHEUS_URL" up; amtool --alertmanager.url="$ALERTMANAGER_URL" alert query'
+    argv = ("lab", "run", "--fault", "node-down", "--with", "prometheus,alertmanager", "--", "sh", "-c", script)
+    ran = subprocess.run([sys.executable, "-m", "meshdiag", *argv], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout.count('job="agent-mesh"')) == (0, 7), ran.stderr
+    assert "MeshNodeDown" in ran.stdout
+
+
 async def test_alerts_of_a_fault_fire_and_reach_alertmanager() -> None:
     """When the lab is ready its alerts fire with their true age, and Alertmanager has them, inhibited where due."""
     began = time.time()

@@ -100,8 +100,9 @@ def test_the_command_sees_the_lab_and_its_own_options() -> None:
 def test_addresses_of_another_mesh_do_not_lead_out_of_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is exported for a mesh of one's own would win over the lab's configuration: neither the command nor the
     demonstration sees it."""
-    for name in ("MESHDIAG_PROMETHEUS_URL", "MESHDIAG_NODES", "MESHDIAG_JOB"):
+    for name in ("MESHDIAG_PROMETHEUS_URL", "MESHDIAG_NODES", "MESHDIAG_JOB", "PROMETHEUS_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:7" if name != "MESHDIAG_JOB" else "another")
+    assert lab("run", "--nodes", "4", "--", "sh", "-c", 'exit "${PROMETHEUS_URL:+1}0"').returncode == 0
     ran = lab("run", "--nodes", "4", "--", *MESHDIAG, "health", "--only", "nodes.up", "-o", "json")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert len(json.loads(ran.stdout)["checks"][0]["findings"]) == 4
