@@ -30,7 +30,8 @@ SERVERS = ("prometheus", "alertmanager", "node-exporter")
 @dataclass(frozen=True, slots=True)
 class LabOptions:
     """What a lab should be. ``with_`` names real servers (of ``SERVERS``), ``faults`` those of ``lab faults``;
-    ``history_s`` is how much of the past Prometheus and the logs are given. Equal options (and seed) give an equal mesh."""
+    ``history_s`` is how much of the past Prometheus and the logs are given. Equal options (and seed) give an equal
+    mesh."""
 
     nodes: int = 7
     faults: tuple[str, ...] = ()

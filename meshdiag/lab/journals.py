@@ -1,8 +1,8 @@
 """The mesh's log files: ``agent-mesh.log`` and ``consensus.log`` (text) and ``agent-mesh.json`` (NDJSON).
 
 Records are a function of the mesh and the moment, like everything in the lab: those of the past are written at
-the start, as far back as history goes (within bounds), and the live ones continue them. All nodes write into one set of files, in the order in
-which things happened; a node whose clock is wrong stamps its records with its own time.
+the start, as far back as history goes (within bounds), and the live ones continue them. All nodes write into one
+set of files, in the order in which things happened; a node whose clock is wrong stamps its records with its own time.
 """
 
 from __future__ import annotations
