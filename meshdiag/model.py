@@ -207,7 +207,8 @@ class Column:
     """A column of a table. ``kind`` tells a renderer how to print its cells:
 
     ``text`` str · ``number`` float in ``unit`` · ``verdict`` Verdict · ``time`` datetime (UTC) ·
-    ``age`` float, seconds · ``trend`` sequence of float (a sparkline). Any cell may be None.
+    ``age`` float, seconds · ``trend`` sequence of float (a sparkline; those of a column with a ``unit`` share one
+    scale, those without one have their own). Any cell may be None.
     """
 
     key: str
@@ -218,11 +219,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a data command (``query``, ``nodes``, ``alerts`` …): one mapping a row, keyed by column."""
+    """The rows of a data command (``query``, ``nodes``, ``alerts`` …): one mapping a row, keyed by column.
+    ``empty`` says why there are none, where that is more than that there is nothing."""
 
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Any], ...]
     title: str = ""
+    empty: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def _outcome(board: AlertBoard, findings: Sequence[Finding], grade: str) -> Outc
     elif findings:
         summary = f"no {grade} alert fires; {counts[Verdict.PASS]} silenced, inhibited or pending"
     else:
-        summary = f"no {grade} alert fires"
+        summary = f"no {grade} alert fires{' among those asked for' if board.unwanted else ''}"
     if board.half_blind and not bad:
         # Alertmanager forgets what nobody repeats: its silence says nothing once Prometheus is gone.
         return Outcome(tuple(findings), f"Alertmanager has no {grade} alert{notes}", board.evidence, Verdict.UNKNOWN)

@@ -113,7 +113,9 @@ def the_answer(report: Report) -> Result | None:
 
 
 def _what_passed(report: Report) -> str:
-    """A command that asked one thing has the answer to tell."""
+    """A command that asked one thing has the answer to tell; one whose filter fits nothing has found nothing fine."""
+    if report.data is not None and not report.data.rows and report.data.empty:
+        return report.data.empty
     answer = the_answer(report)
     if answer is not None and answer.summary:
         return answer.summary

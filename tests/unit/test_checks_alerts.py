@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from meshdiag.promql.parsing import parse
 from meshdiag.sources import Sources
 from meshdiag.sources.alertmanager import Alert, Alertmanager, Silence
 from meshdiag.sources.prometheus import ActiveAlert, Prometheus, Rule, RuleGroup, Rules
+from meshdiag.views.alerts import alerts_view, parse_matchers
 from tests.faulty import faulty
 from tests.replay import replay
 
@@ -193,6 +195,35 @@ async def test_alerts_critical_says_when_alertmanager_is_lost():
     outcome = await recorded("alerts.critical", alertmanager=nowhere())
     assert outcome.findings[0].verdict is Verdict.FAIL
     assert "silences, inhibitions and receivers are not known" in outcome.summary
+
+
+@pytest.mark.parametrize(
+    ("matchers", "said"),
+    [
+        (("severity=nope",), "none of the 10 alerts has severity=nope"),
+        (
+            ("severty=critical",),
+            "none of the 10 alerts has severty=critical; no alert has a label severty: did you mean",
+        ),
+        (
+            ("severity=page", "zzz=~.+"),
+            "has severity=page and zzz=~.+; no alert has a label zzz: they have alertname, ",
+        ),
+        (("alertname=~.*",), ""),
+    ],
+)
+async def test_a_filter_that_fits_no_alert_says_so(matchers, said):
+    """That nothing matches is not that nothing fires, and a label that no alert has is most likely misspelt."""
+    async with servers(replay(OLD), replay(ALERTMANAGER)) as inputs:
+        table = await alerts_view(replace(inputs, wanted=parse_matchers(matchers)))
+    assert (said in table.empty, bool(table.empty)) == (True, bool(said)), table.empty
+
+
+async def test_a_filter_narrows_what_the_checks_promise():
+    """No critical alert among those asked for is not no critical alert."""
+    async with servers(replay(OLD), replay(ALERTMANAGER)) as inputs:
+        outcome = await all_checks()["alerts.critical"].run(replace(inputs, wanted=parse_matchers(("nope=1",))))
+    assert (outcome.verdict, outcome.summary) == (Verdict.PASS, "no critical alert fires among those asked for")
 
 
 async def test_no_alert_at_all_passes():

@@ -79,12 +79,14 @@ class AlertRow:
 @dataclass(frozen=True, slots=True)
 class AlertBoard:
     """All alerts, the worst first. ``notes`` say what is missing from it; ``evidence`` shows it again.
-    ``half_blind`` is whether Prometheus, which knows what fires, was asked and did not answer."""
+    ``half_blind`` is whether Prometheus, which knows what fires, was asked and did not answer; ``unwanted`` are the
+    alerts that the command's filter left out."""
 
     rows: tuple[AlertRow, ...]
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     half_blind: bool = False
+    unwanted: tuple[AlertRow, ...] = ()
 
 
 def is_watchdog(name: str) -> bool:
@@ -99,7 +101,11 @@ async def read_alerts(inputs: Inputs) -> AlertBoard:
     """
     fetch = _read_past if inputs.at is not None else _read_now
     board = await inputs.memo.once("alert-board", lambda: fetch(inputs))
-    return replace(board, rows=tuple(row for row in board.rows if inputs.wanted(row.labels)))
+    return replace(
+        board,
+        rows=tuple(row for row in board.rows if inputs.wanted(row.labels)),
+        unwanted=tuple(row for row in board.rows if not inputs.wanted(row.labels)),
+    )
 
 
 async def _read_now(inputs: Inputs) -> AlertBoard:
