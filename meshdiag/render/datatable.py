@@ -2,7 +2,8 @@
 
 Columns stand in the order of their importance. Where they do not all fit, titles are folded, trends are squeezed
 and long text is folded; then columns are left out, empty ones first, the others from the right, and a line below
-names those that hold anything: nothing is cut in silence.
+names those that hold anything. Long tables are cut likewise, with a line that counts the rest: nothing is cut in
+silence.
 """
 
 from __future__ import annotations
@@ -60,19 +61,23 @@ class Fitted:
         return self.column.kind
 
 
-def print_table(page: Page, table: Table, *, width: int | None, utc: bool = False) -> None:
-    """Print the rows within ``width`` cells, or as wide as they are when it is None."""
+def print_table(page: Page, table: Table, *, width: int | None, most: int | None = None, utc: bool = False) -> None:
+    """Print the rows within ``width`` cells, or as wide as they are when it is None; the first ``most`` of them,
+    or all."""
     if table.title:
         page.prose(page.look.text(table.title, STRONG))
     if not table.rows:
-        page.add(Text("no rows", DIM))
+        page.prose(page.look.text(table.empty or "no rows", DIM))
         return
-    columns = [_fit(page, column, table.rows, utc) for column in table.columns]
+    rows = table.rows[:most]
+    columns = [_fit(page, column, rows, utc) for column in table.columns]
     left_out = [] if width is None else _squeeze(columns, width)
     _draw_trends(page, columns)
     _print_lines(page, [*_header(page, columns)])
-    for place in range(len(table.rows)):
+    for place in range(len(rows)):
         _print_lines(page, _row(page, columns, place))
+    if more := len(table.rows) - len(rows):
+        page.prose(Text(f"and {more:,} more (-v shows all, -o json or a pipe too)", DIM))
     if missed := [one for one in left_out if not one.empty]:
         names = ", ".join(page.look.plain(one.column.title) for one in missed)
         page.prose(Text(f"no room for: {names} (-o json or a wider terminal has them)", DIM))

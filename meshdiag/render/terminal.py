@@ -2,6 +2,11 @@
 
 Read at three in the morning at 80 columns: one headline, likely causes, failures before unknown before
 warnings, each with its next step; what passed is a count. Words say everything that colours say.
+
+On a page with an end a table is cut, so that a large mesh does not scroll the verdict away: 20 rows of a table that
+stands above the findings of its checks (its worst, as views put them first), 40 of one that is itself the answer
+(``query``). With -v, in a pipe and in every other format all rows are there. Lists that no mesh makes longer
+(``checks``) are never cut.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 USUAL_WIDTH = 80
 WIDEST_PROSE = 110
 """Lines longer than this are hard to read; tables may be wider."""
+MOST_ROWS, MOST_ROWS_ALONE = 20, 40
+"""Rows of a table above the findings of its checks, and of one that is the answer itself."""
 ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 
@@ -72,9 +79,10 @@ def render(
 
 def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: bool) -> None:
     _causes(page, report)
-    if report.data is not None and (report.data.rows or report.verdict is Verdict.PASS):
+    if report.data is not None and _has_something_to_show(report):
         page.gap()
-        print_table(page, report.data, width=None if whole_tables else page.console.width, utc=utc)
+        width, most = (None, None) if whole_tables else (page.console.width, _most_rows(report, blocks.verbose))
+        print_table(page, report.data, width=width, most=most, utc=utc)
     shown = groups(report)
     fine = [one for one in report.results if one.verdict is Verdict.PASS]
     blocks.align([*(one.result for one in shown), *(fine if blocks.verbose else ())])
@@ -82,6 +90,22 @@ def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: b
         blocks.group(group)
     _the_rest(page, report, blocks)
     _notes(page, report.notes)
+
+
+def _has_something_to_show(report: Report) -> bool:
+    """Whether the table says what the headline does not: its rows, or that (and why) there are none."""
+    table, passed = report.data, report.verdict is Verdict.PASS
+    if table is None or table.rows:
+        return table is not None
+    said = bool(table.empty and report.results)  # by the headline, where all is well
+    return passed != said
+
+
+def _most_rows(report: Report, verbose: int) -> int | None:
+    """How many rows of the table are shown: see the module's docstring."""
+    if verbose or not report.results:
+        return None
+    return MOST_ROWS if the_answer(report) is None else MOST_ROWS_ALONE
 
 
 def _headline(page: Page, report: Report, *, utc: bool) -> None:

@@ -247,6 +247,46 @@ def test_a_table_in_a_pipe_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "/var/lib/containers/storage/overlay/00000003/merged" in lines[-1]
 
 
+def many(*, results: tuple[Result, ...], rows: int = 300) -> Report:
+    """A table of a large mesh beside results."""
+    named = tuple({"name": f"trainer-{n}"} for n in range(rows))
+    return Report("nodes", "local", reports.NOW, results=results, data=Table((Column("name", "node"),), named))
+
+
+def answered(id_: str) -> Result:
+    """A check that passed."""
+    return Result(id_, "title", Verdict.PASS, "fine")
+
+
+def test_a_long_table_does_not_scroll_the_verdict_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal shows the first rows and how many more there are; -v and a pipe show all."""
+    report = many(results=(answered("nodes.up"), answered("nodes.roles")))
+    assert page(report).count("trainer-") == 20
+    assert "and 280 more (-v shows all, -o json or a pipe too)" in page(report)
+    assert page(report, verbose=1).count("trainer-") == 300
+    stream = io.StringIO()
+    render_report(report, "table", stream)
+    assert stream.getvalue().count("trainer-") == 300
+    assert "more" not in page(many(results=report.results, rows=20))
+
+
+def test_a_table_that_is_the_answer_is_cut_later_and_a_list_never() -> None:
+    """A query's rows are what was asked for; a list that no mesh makes longer is whole."""
+    answer = many(results=(answered("stack.prometheus"), answered("query")))
+    assert page(answer).count("trainer-") == 40
+    assert page(many(results=())).count("trainer-") == 300
+
+
+def test_a_filter_that_fits_nothing_is_not_called_fine() -> None:
+    """The headline says that nothing was found, once; where something else is wrong the table says it."""
+    empty = Table((Column("name", "name"),), (), empty="none of the 3 alerts has nope=1")
+    fine = Report("alerts", "local", reports.NOW, results=(answered("a.b"), answered("a.c")), data=empty)
+    assert page(fine).startswith(" PASS  none of the 3 alerts has nope=1\n")
+    assert page(fine).count("none of") == 1 and "no rows" not in page(fine)
+    ill = replace(fine, results=(Result("a.b", "title", Verdict.WARN, "a rule is blind"),))
+    assert "a rule is blind" in page(ill) and "none of the 3 alerts has nope=1" in page(ill)
+
+
 def test_data_alone_has_no_headline() -> None:
     """A query's answer is its rows; the verdict of nothing is not printed."""
     assert page(reports.query_table()).startswith("instance")
