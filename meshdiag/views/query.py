@@ -161,7 +161,10 @@ def series_name(labels: Mapping[str, str]) -> str:
 
 
 def instant_table(answer: Vector) -> Table:
-    """A row per series: its varying labels, then the value; what all share stands in the title."""
+    """A row per series: its varying labels, then the value; what all share stands in the title. A string is a row
+    of its own."""
+    if answer.text is not None:
+        return Table((Column("value", "value"),), ({"series": "", "labels": {}, "value": answer.text},))
     return _table(
         [(sample.labels, {"value": sample.value, "time": _moment(sample.time)}) for sample in answer.samples],
         (Column("value", "value", "number"),),
@@ -169,9 +172,12 @@ def instant_table(answer: Vector) -> Table:
 
 
 def range_table(answer: Matrix) -> Table:
-    """A row per series: last, least, mean and greatest value and the course of it; all points in the row."""
+    """A row per series: last, least, mean and greatest value and the course of it; all points in the row. The
+    courses share a scale where they show the same thing, as series of one name (or of none, such as rates) do."""
     numbers = tuple(Column(key, key, "number") for key in ("min", "mean", "max"))
-    columns = (Column("last", "last", "number"), Column("trend", "trend", "trend"), *numbers)
+    alike = len({series.labels.get(NAME_LABEL, "") for series in answer.series}) == 1
+    scale = "" if alike else None  # PromQL tells no unit, and it is the same for all of them
+    columns = (Column("last", "last", "number"), Column("trend", "trend", "trend", scale), *numbers)
     return _table([(series.labels, _course(series)) for series in answer.series], columns)
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from meshdiag.checks.inputs import Inputs
 from meshdiag.context import Context, Endpoint
-from meshdiag.metrics import Described, Matrix, Series
+from meshdiag.metrics import Described, Matrix, Series, Vector
 from meshdiag.model import Threshold, Verdict, at_most
 from meshdiag.sources import Sources
 from meshdiag.sources.prometheus import Prometheus
 from meshdiag.views.metric_names import MetricNames
-from meshdiag.views.query import Ask, Query, judge, sum_up
+from meshdiag.views.query import Ask, Query, instant_table, judge, range_table, sum_up
 
 LIMITS = Threshold(warn=at_most(10), fail=at_most(30))
 
@@ -78,3 +78,22 @@ async def test_the_command_of_a_range_asks_for_the_range() -> None:
         f"--data-urlencode {one}" in command for one in ("query=up", "start=1795344600", "end=1795345200", "step=30")
     )
     await prometheus.aclose()
+
+
+def test_courses_of_one_metric_share_a_scale() -> None:
+    """The series that climbs stands out among those of its name; different metrics are not held against each other."""
+
+    def scale(*names: str) -> str | None:
+        series = (Series({"__name__": name, "node": str(n)} if name else {"node": str(n)}, (0.0,), (1.0,))
+                  for n, name in enumerate(names))  # fmt: skip
+        (column,) = (one for one in range_table(Matrix(tuple(series))).columns if one.kind == "trend")
+        return column.unit
+
+    assert scale("up", "up") == scale("", "") == ""
+    assert scale("up", "mesh_peer_count") is None
+
+
+def test_a_string_is_its_own_answer() -> None:
+    """What PromQL answers to a string literal is printed, not called empty."""
+    (row,) = instant_table(Vector((), text="hello")).rows
+    assert row["value"] == "hello"
