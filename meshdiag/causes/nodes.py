@@ -10,33 +10,57 @@ from meshdiag.causes.consensus import FAILING, FEW, SATURATION, remedy, state_of
 from meshdiag.model import Cause
 
 if TYPE_CHECKING:
-    from meshdiag.causes.clues import Clues
+    from collections.abc import Sequence
+
+    from meshdiag.causes.clues import Clue, Clues
 
 MISSED = ("peers.count", "nodes.roles", *FAILING, "consensus.leader-elections", "learning.training-progress")
 """What a mesh shows that has lost a node."""
 
 
+WHY_DOWN = {
+    "refused": "its port refuses connections",
+    "no such host": "its host name is unknown",
+    "host name is unknown": "its host name is unknown",
+    "no route": "the network does not reach it",
+    "does not reach": "the network does not reach it",
+    "HTTP status": "its metrics page answers with an error",
+    "deadline exceeded": "it does not answer in time",
+    "timeout": "it does not answer in time",
+    "within": "it does not answer in time",
+}
+"""What is the matter, by words of why the last scrape failed; the first that fit."""
+
+
 @cause(confidence=0.97)
 def node_down(clues: Clues) -> Cause | None:
-    """A few nodes are down, and the others show it."""
-    down = clues.bad("nodes.up")
-    names = {clue.who for clue in down}
+    """A few nodes are down: with what the others show of it; alone, with what is known of why."""
+    # A node that Prometheus has no target for is a hole in its configuration: whether it is down is not known.
+    down = [clue for clue in clues.bad("nodes.up") if "no target" not in clue.finding.message]
+    names = list(dict.fromkeys(clue.who for clue in down))
     missed = [clue for clue in clues.bad(*MISSED) if clue.who not in names]
-    total = len(clues.results["nodes.up"].findings) if down else 0
-    if not down or not missed or (len(down) > FEW and 2 * len(down) > total):
+    many = len(down) > FEW, bool(down) and 2 * len(down) > len(clues.results["nodes.up"].findings)
+    if not down or (all(many) if missed else any(many)):
         return None
-    verb = "is" if len(names) == 1 else "are"
-    first = down[0].who
+    are = f"{listed(names)} {'is' if len(names) == 1 else 'are'} down"
     return Cause(
-        f"{listed(names_in_order(clues))} {verb} down, and that is why {consequence(missed[0].check)}",
-        references([*down, *missed[: 2 * FEW]]),
-        on(first, "'systemctl status agent-mesh; journalctl -u agent-mesh -n 50'", "meshdiag nodes"),
+        f"{are}, and that is why {consequence(missed[0].check)}" if missed else are + why_down(down),
+        references([*down, *_alerts_about(clues, down), *missed[: 2 * FEW]]),
+        on(names[0], "'systemctl status agent-mesh; journalctl -u agent-mesh -n 50'", "meshdiag nodes"),
     )
 
 
-def names_in_order(clues: Clues) -> list[str]:
-    """The nodes that are down, in the order of the findings."""
-    return [clue.who for clue in clues.bad("nodes.up")]
+def why_down(down: Sequence[Clue]) -> str:
+    """Why one node could not be read, as the end of a sentence; nothing where that is not known, or of several."""
+    message = down[0].finding.message if len(down) == 1 else ""
+    reason = next((said for words, said in WHY_DOWN.items() if words in message), "")
+    return f": {reason}" if reason else ""
+
+
+def _alerts_about(clues: Clues, down: Sequence[Clue]) -> list[Clue]:
+    """The critical alerts that say the same of these nodes."""
+    instances = {clue.finding.subject for clue in down}
+    return [clue for clue in clues.bad("alerts.critical") if clue.finding.labels.get("instance") in instances]
 
 
 def consequence(check: str) -> str:

@@ -140,12 +140,43 @@ def test_leader_churn_explains_failing_rounds_and_is_explained_by_a_restart():
 
 
 def test_a_node_that_is_down_explains_what_the_others_miss():
-    """One dead node explains its neighbours' few peers; alone it needs no explanation."""
+    """One dead node explains its neighbours' few peers."""
     down = fleet("nodes.up", about("trainer-5", FAIL, "down"))
-    assert find_causes([down]) == ()
     cause = one(down, fleet("peers.count", about("trainer-1", WARN), about("trainer-5", WARN)))
     assert cause.statement == "trainer-5 is down, and that is why others have too few peers"
     assert cause.because == ("nodes.up trainer-5:9091", "peers.count trainer-1:9091")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("the node is down", "trainer-5 is down"),
+        ("the node is down: dial tcp 10.0.0.5:9091: connect: connection refused", ": its port refuses connections"),
+        ("the node is down: context deadline exceeded", ": it does not answer in time"),
+        ("the node is down: node page at http://10.0.0.5: the host name is unknown", ": its host name is unknown"),
+        ("the node is down: server returned HTTP status 500", ": its metrics page answers with an error"),
+    ],
+)
+def test_a_node_that_nobody_misses_is_named_too(message, said):
+    """A dead node is a cause of its own, with the alert about it and what is known of why; a link is another."""
+    alert = Finding("MeshNodeDown trainer-5:9091", FAIL, "is firing", labels={"instance": "trainer-5:9091"})
+    link_alert = Finding("Other trainer-1:9091", FAIL, "is firing", labels={"instance": "trainer-1:9091"})
+    down = fleet("nodes.up", about("trainer-5", FAIL, message))
+    flapping = fleet("peers.connection-duration", link("trainer-2", "trainer-4"), link("trainer-4", "trainer-2"))
+    first, second = find_causes([result("alerts.critical", alert, link_alert), down, SLOW, flapping])
+    assert first.statement.startswith("trainer-5 is down") and first.statement.endswith(said)
+    assert first.because == ("nodes.up trainer-5:9091", "alerts.critical MeshNodeDown trainer-5:9091")
+    assert first.next.startswith("ssh trainer-5 ")
+    assert "trainer-2 ↔ trainer-4" in second.statement
+
+
+def test_most_of_a_mesh_and_unknown_targets_are_not_blamed_one_by_one():
+    """Many nodes that are down are no cause by themselves, nor is one that Prometheus was never told of."""
+    many = [about(f"trainer-{n}", FAIL, "the node is down") for n in range(1, 5)]
+    assert find_causes([fleet("nodes.up", *many, size=20)]) == ()
+    assert find_causes([fleet("nodes.up", *many[:3], size=5)]) == ()
+    unknown = about("trainer-5", FAIL, "the node is configured, but the metrics source has no target for it")
+    assert find_causes([fleet("nodes.up", unknown)]) == ()
 
 
 def test_a_restart_for_want_of_memory_and_a_learner_at_its_limit():
@@ -198,7 +229,8 @@ def test_with_prometheus_and_the_nodes_silent_nothing_is_called_well():
     assert cause.statement.startswith("Neither Prometheus nor the nodes answer this machine")
     assert cause.next == "ping -c 3 10.0.0.0"
     assert one(result("nodes.up", *down)).statement.startswith("Hardly any node answers this machine")
-    assert find_causes([stack, history, result("nodes.up", down[0], *(about(f"n{n}", PASS) for n in range(5)))]) == ()
+    alone = one(stack, history, result("nodes.up", down[0], *(about(f"n{n}", PASS) for n in range(5))))
+    assert alone.statement == "trainer-0 is down"
 
 
 def test_where_nobody_answers_the_addresses_are_looked_at_first():
