@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|[0-9a-fA-F:.]+(?:%[A-Za-z0-9._-]+)?")
+_PLAIN = re.compile(r"""[!#-;=?-\[\]_a-z~]*""")
+"""Printable ASCII, without blanks and the signs that no URL may hold as they are."""
 _PORT = re.compile(r":(\d{1,5})")
 
 Origin = tuple[str, str, int]
@@ -30,7 +32,7 @@ def clean_url(text: str) -> str:
         raise ValueError(
             "must not hold a user name or password; give username and password_file, password_env or password_command"
         )
-    if any(not sign.isprintable() or sign in ' \\"<>^`{|}' for sign in text) or not text.isascii():
+    if not _PLAIN.fullmatch(text):
         raise ValueError(
             "must be a plain http:// or https:// URL (other signs percent-encoded, names in their xn-- form)"
         )

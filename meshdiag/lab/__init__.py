@@ -122,9 +122,9 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
             servers.alertmanager_url,
             servers.node_exporter_url,
         )
-        from meshdiag.lab.configuration import configuration_text
+        from meshdiag.lab.configuration import write_configuration
 
-        config_file.write_text(configuration_text(lab, journals.paths), encoding="utf-8")
+        write_configuration(lab, journals.paths)
         yield lab
 
 

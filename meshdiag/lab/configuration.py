@@ -6,14 +6,30 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from meshdiag.lab import Lab
+    from meshdiag.lab.nodes import ServedNode
 
 
-def configuration_text(lab: Lab, logs: Iterable[Path]) -> str:
-    """The file as TOML: the lab's servers and nodes; sources that a lab has not are switched off."""
+MANY = 100
+"""From here on the nodes stand in a targets file of their own, as they would in a mesh of that size."""
+
+
+def write_configuration(lab: Lab, logs: Iterable[Path]) -> None:
+    """Write the file: the lab's servers and nodes; sources that a lab has not are switched off."""
+    text = _settings(lab, logs)
+    if len(lab.nodes) < MANY:
+        text += "\n".join(_node_tables(lab.nodes))
+    else:
+        targets = lab.directory / "targets.json"
+        targets.write_text(json.dumps([_target_group(node) for node in lab.nodes]), encoding="utf-8")
+        text = text.replace("\nlogs = ", f"\nnode_files = [{_text(str(targets))}]\nlogs = ", 1)
+    lab.config_file.write_text(text, encoding="utf-8")
+
+
+def _settings(lab: Lab, logs: Iterable[Path]) -> str:
     from meshdiag.lab import CONTEXT, JOB
 
     servers = {"prometheus": lab.prometheus_url, "alertmanager": lab.alertmanager_url}
@@ -29,10 +45,22 @@ def configuration_text(lab: Lab, logs: Iterable[Path]) -> str:
     for name, url in servers.items():
         if url:
             lines += ["", f"[contexts.{CONTEXT}.{name}]", f"url = {_text(url)}"]
-    for node in lab.nodes:
-        fields = {"url": node.url, "name": node.name, "role": node.role, "instance": node.instance, "peer": node.peer}
-        lines += ["", f"[[contexts.{CONTEXT}.nodes]]", *(f"{key} = {_text(value)}" for key, value in fields.items())]
     return "\n".join(lines) + "\n"
+
+
+def _node_tables(nodes: Iterable[ServedNode]) -> Iterator[str]:
+    from meshdiag.lab import CONTEXT
+
+    for node in nodes:
+        fields = {"url": node.url, "name": node.name, "role": node.role, "instance": node.instance, "peer": node.peer}
+        yield f"\n[[contexts.{CONTEXT}.nodes]]"
+        yield from (f"{key} = {_text(value)}" for key, value in fields.items())
+    yield ""
+
+
+def _target_group(node: ServedNode) -> dict[str, object]:
+    """A node as an entry of Prometheus' file_sd format."""
+    return {"targets": [node.instance], "labels": {"node": node.name, "role": node.role, "peer_address": node.peer}}
 
 
 def _text(value: str) -> str:

@@ -53,7 +53,7 @@ def _row(node: Node, columns: Columns, moment: datetime, trouble: str) -> dict[s
     started = columns["started"].get(node.instance)
     return node_cells(node, columns) | {
         "up": Verdict.PASS if node.up else Verdict.FAIL,
-        "scrape_age_s": (moment - node.scraped).total_seconds() if node.scraped else None,
+        "scrape_age_s": max(0.0, (moment - node.scraped).total_seconds()) if node.scraped else None,
         "started": datetime.fromtimestamp(started, UTC) if started else None,
         "running_s": moment.timestamp() - started if started else None,
         "trouble": trouble,

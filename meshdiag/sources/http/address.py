@@ -66,7 +66,7 @@ def parse_address(url: str) -> Address:
         scheme=scheme,
         host=host,
         port=port,
-        query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
+        query=tuple(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else (),
         userinfo=userinfo,
     )
 
