@@ -148,7 +148,9 @@ def attack_queries(inputs: Inputs) -> list[str]:
         return [grown]
     job, window = inputs.context.job, span(inputs)
     selector, old_nodes = ATTACKS.selector(job), f"{UP.selector(job)} offset {window} == 1"
-    return [grown, f"{grouping} (({selector} unless {selector} offset {window}) and on (instance) ({old_nodes}))"]
+    # A series at 0 tells nothing: dropped at once, thousands of them need not be matched.
+    newborn = f"{selector} > 0 unless {selector} offset {window} > 0"
+    return [grown, f"{grouping} (({newborn}) and on (instance) ({old_nodes}))"]
 
 
 def count_attacks(answers: Iterable[Vector], *, whole: bool) -> dict[str, dict[str, float]]:

@@ -112,7 +112,8 @@ async def read_roster(inputs: Inputs) -> Roster:
     """
     query = UP.selector(inputs.context.job)
     up, taken = await asyncio.gather(
-        inputs.metrics.instant(query, inputs.at), inputs.metrics.instant(f"timestamp({query})", inputs.at)
+        inputs.metrics.instant(query, inputs.at),
+        inputs.metrics.instant(f"max by (instance) (timestamp({query}))", inputs.at),
     )
     if not up.samples:
         raise no_nodes(await inputs.metrics.why_empty(query, inputs.at), inputs)
