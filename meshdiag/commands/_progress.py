@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 0.4
 """Before this, a line that comes and goes only flickers."""
+WIPE = "\r\x1b[2K"
 
 
 @contextlib.contextmanager
@@ -22,19 +23,46 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Result], 
     if quiet or total < 2 or not sys.stderr.isatty():
         yield lambda _result: None
         return
-    began, done, shown = time.monotonic(), 0, False
-
-    def tell(result: Result) -> None:
-        nonlocal done, shown
-        done += 1
-        if time.monotonic() - began > PATIENCE_S:
-            shown = True
-            sys.stderr.write(f"\r\x1b[2K{done} of {total} checks, {result.id}"[:78])
-            sys.stderr.flush()
-
+    line = _Line(total)
     try:
-        yield tell
+        yield line.count
     finally:
+        line.wipe()
+
+
+class _Line:
+    """The line: drawn once patience is over, also when nothing has answered yet, then with every result."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._shown = total, 0, False
+        self._drawing = threading.Lock()
+        self._timer = threading.Timer(PATIENCE_S, self._show)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def count(self, _result: Result) -> None:
+        """One more result has come."""
+        self._done += 1
+        if self._shown:
+            self._draw(f"{WIPE}{self._done} of {self._total} checks have answered ...")
+
+    def wipe(self) -> None:
+        """Leave nothing of the line behind."""
+        self._timer.cancel()
+        with self._drawing:
+            shown, self._shown = self._shown, False
         if shown:
-            sys.stderr.write("\r\x1b[2K")
+            self._draw(WIPE)
+
+    def _show(self) -> None:
+        with self._drawing:
+            if self._timer.finished.is_set():  # wiped while the timer went off
+                return
+            self._shown = True
+            self._draw(f"{WIPE}{self._done} of {self._total} checks have answered ...")
+
+    @staticmethod
+    def _draw(text: str) -> None:
+        with contextlib.suppress(OSError, UnicodeEncodeError):
+            sys.stderr.write(text)
             sys.stderr.flush()
