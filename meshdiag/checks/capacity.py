@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meshdiag.metrics import Series
 
 HOUR = 3600.0
-POINTS = 16
+POINTS = 24
 """Points of the memory trend: few, as they are fetched for every node."""
 
 NOT_STORAGE = 'fstype!~"tmpfs|ramfs|squashfs|overlay|iso9660|devtmpfs|autofs"'

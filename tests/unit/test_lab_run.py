@@ -41,7 +41,7 @@ class Running:
     def __init__(self, script: str, note: Path) -> None:
         argv = [*MESHDIAG, "lab", "run", "--", "sh", "-c", TELL + script, str(note)]
         self.process = subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL)
-        assert until(note.exists)
+        assert until(lambda: note.exists() and len(note.read_text().split()) == 2)
         shell, config = note.read_text().split()
         self.shell = psutil.Process(int(shell))
         self.directory = Path(config).parent
@@ -166,6 +166,7 @@ def test_a_lab_that_is_killed_leaves_nothing(waiting: Callable[[str], Running]) 
 def test_ctrl_c_is_the_command_s_to_answer(waiting: Callable[[str], Running]) -> None:
     """Ctrl-C reaches lab and command alike: the command decides, and its exit code is returned."""
     running = waiting("trap 'exit 5' INT; while :; do sleep 0.05; done")
+    assert until(lambda: len(_children(running.shell)) == 1), "the loop runs, so the trap is set"
     os.killpg(running.process.pid, signal.SIGINT)
     assert running.process.wait(WAIT_S) == 5
     assert not running.directory.exists()
