@@ -1,0 +1,12 @@
+"""The log engine: opens log files, finds a time window in them, reads records, selects, clusters and follows them.
+
+A *line* is what ends with a newline; a *record* is what one write of a program left: a line, and the lines that
+continue it (a stack trace). A *format* (``formats/``) knows how records of one kind look; a *selection*
+(``selection``) is what a user asks for, as plain data that every source understands: the files here, and Loki,
+Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports asyncio or touches the network.
+
+    record.py      Level and Record: what every source gives
+    selection.py   Selection: which records are wanted; the exact test that decides
+    tally.py       Tally: what was read, skipped, cut or not understood
+    formats/       how each kind of log line is read
+"""

@@ -1,0 +1,53 @@
+"""How log lines of each kind are read: one module a family, found by looking at a file's first records.
+
+``detect`` chooses a ``Format``; the engine keeps it for the file and asks again when the lines no longer fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
+    from meshdiag.logs.record import Level, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a line does not say itself. ``newest``: when the file was last written (aware), which gives the year to
+    formats without one (the latest year that puts the line not after it) and the date to those without a date;
+    ``zone`` for times that name none."""
+
+    newest: datetime
+    zone: tzinfo
+
+
+class Format(Protocol):
+    """How records of one kind look. Stateless for whoever calls it: an answer depends on the line alone."""
+
+    @property
+    def name(self) -> str:
+        """As a person would call it: ``logfmt``, ``JSON (bunyan)``, ``glog``."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether its records carry a time, so that a window can be looked for."""
+
+    def starts(self, line: bytes) -> bool:
+        """Whether a line begins a record; one that does not continues the record before it."""
+
+    def parse(self, raw: bytes) -> Record:
+        """Read a record (its continuation lines included). Never raises: what cannot be read leaves time and level
+        None and the whole as the message."""
+
+    def time_ns(self, line: bytes) -> int | None:
+        """The time alone, as cheaply as it can be had: for bisection. None for a continuation or a broken line."""
+
+    def level(self, line: bytes) -> Level | None:
+        """The level alone, as ``parse`` would give it."""
+
+    def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
+        """Byte strings of which every record of one of these levels holds at least one (case matters), so that
+        lines without any can be skipped unread. None where there is no such set."""
