@@ -18,6 +18,8 @@ from meshdiag.promql.store import is_stale
 from meshdiag.promql.values import Options, Window, Windows, identity, mapped, without_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meshdiag.promql.store import Store, StoredSeries
     from meshdiag.promql.values import Elements, Labels, Value
 
@@ -150,7 +152,7 @@ class Evaluation:
         """The series of a selector, looked up once a query."""
         found = self._selected.get(id(selector))
         if found is None:
-            found = self._selected[id(selector)] = self.store.select(selector)
+            found = self._selected[id(selector)] = [one for one in self.store.select(selector) if one.times]
         return found
 
     def latest(self, selector: ast.Selector) -> list[tuple[Labels, int, float]]:
@@ -188,11 +190,14 @@ class Evaluation:
                 continue
             if first or last < len(times):
                 times, values = times[first:last], values[first:last]
-            if any(value != value for value in values):
-                times, values = _without_stale(times, values)
-                if not times:
+            total = sum(values)
+            if total != total:  # a NaN among them, perhaps a staleness marker; or Inf and -Inf
+                kept = _without_stale(times, values)
+                if not kept[0]:
                     continue
-            windows.append(Window(series.labels, series.bare, times, values))
+                windows.append(Window(series.labels, series.bare, *kept))
+            else:
+                windows.append(Window(series.labels, series.bare, times, values))
         return Windows(windows, start, end, selector.name is not None)
 
     def _subquery(self, expression: ast.Subquery) -> Windows:
@@ -237,6 +242,6 @@ class Evaluation:
         raise QueryError("unary minus is for scalars and instant vectors")
 
 
-def _without_stale(times: object, values: object) -> tuple[list[int], list[float]]:
-    kept = [(t, v) for t, v in zip(times, values, strict=True) if not is_stale(v)]  # type: ignore[call-overload]
-    return [t for t, _ in kept], [v for _, v in kept]
+def _without_stale(times: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
+    kept = [(time, value) for time, value in zip(times, values, strict=True) if not is_stale(value)]
+    return [time for time, _ in kept], [value for _, value in kept]

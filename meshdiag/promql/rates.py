@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import le
 from typing import TYPE_CHECKING
 
 from meshdiag.promql.numbers import Compensated
@@ -37,6 +38,8 @@ class Span:
 def growth(values: Sequence[float]) -> float:
     """How much a counter grew, resets made good."""
     result = values[-1] - values[0]
+    if all(map(le, values, values[1:])):  # no reset, as nearly always
+        return result
     previous = values[0]
     for value in values:
         if value < previous:

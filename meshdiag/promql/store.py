@@ -1,8 +1,12 @@
-"""Samples held in memory: columns of times and values by series, found by metric name and matchers."""
+"""Samples held in memory: columns of times and values by series, found by metric name and matchers.
+
+The columns are arrays of machine numbers: 16 bytes a sample, and cut out or summed without a Python object each.
+"""
 
 from __future__ import annotations
 
 import struct
+from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
@@ -11,7 +15,7 @@ from meshdiag.promql.expressions import MatchKind
 from meshdiag.promql.values import without_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableSequence, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meshdiag.promql.expressions import Matcher, Selector
 
@@ -28,20 +32,15 @@ _STALE_BYTES = struct.pack("<Q", 0x7FF0000000000002)
 
 
 class StoredSeries:
-    """One series: its labels (the name among them, never to be changed), times in milliseconds since the epoch,
-    rising, and values."""
+    """One series: its labels (the name among them, never to be changed), times in milliseconds since the epoch
+    (whole, of 64 bits), rising, and values."""
 
     __slots__ = ("_bare", "labels", "times", "values")
 
-    def __init__(
-        self,
-        labels: dict[str, str],
-        times: MutableSequence[int] | None = None,
-        values: MutableSequence[float] | None = None,
-    ) -> None:
+    def __init__(self, labels: dict[str, str], times: Iterable[int] = (), values: Iterable[float] = ()) -> None:
         self.labels = labels
-        self.times: MutableSequence[int] = [] if times is None else times
-        self.values: MutableSequence[float] = [] if values is None else values
+        self.times = array("q", times)
+        self.values = array("d", values)
         self._bare: dict[str, str] | None = None
 
     @property
