@@ -34,7 +34,7 @@ def to_csv(report: Report) -> str:
 def _write(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_text(key) for key in keys])
+    writer.writerow([cell_text(key) for key in keys])
     for row in rows:
         writer.writerow([_cell(row.get(key)) for key in keys])
     return out.getvalue()
@@ -69,7 +69,7 @@ def _cell(value: Any) -> str:
         return _number(value)
     if isinstance(value, list | tuple):
         return ";".join(_cell(one) for one in value)
-    return _text(str(value))
+    return cell_text(str(value))
 
 
 def _number(value: float) -> str:
@@ -81,7 +81,8 @@ def _number(value: float) -> str:
     return repr(value)
 
 
-def _text(text: str) -> str:
+def cell_text(text: str) -> str:
+    """Text as a cell: harmless, on one line, and no formula."""
     harmless = one_line(text, None)
     if harmless[:1] not in "=+-@" or not harmless:
         return harmless
