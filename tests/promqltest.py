@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL, Matrix, Vector
 from meshdiag.promql.evaluator import instant, over_range
+from meshdiag.promql.refusals import NotEvaluated
 from meshdiag.promql.selectors import selectors
 from meshdiag.promql.store import STALE_NAN, Store
 
@@ -39,11 +40,6 @@ _SERIES = re.compile(
 )
 _LABEL = re.compile(r'\s*(?:([\w.]+|"(?:\\.|[^"\\])*")\s*=\s*)?("(?:\\.|[^"\\])*")\s*(?:,|$)')
 _EXPANDING = re.compile(r"(?P<first>[^x]+?)(?:(?P<sign>[+-])(?P<by>[^x+-]+(?:e[+-]?\d+)?))?x(?P<times>\d+)")
-_REFUSED = re.compile(
-    r"must contain at least one non-empty matcher|not evaluated here|not PromQL|cannot parse the query"
-    r"|unknown function|unexpected|duration|fill mod"
-)
-
 Key = frozenset[tuple[str, str]]
 
 
@@ -133,8 +129,8 @@ class Runner:
 
 
 def _of_error(case: Case, error: QueryError) -> Verdict:
-    if _REFUSED.search(error.message) and not case.fails:
-        return Verdict(case, "refused", error.message.splitlines()[0])
+    if isinstance(error, NotEvaluated):
+        return Verdict(case, "refused", error.construct)
     if not case.fails:
         return Verdict(case, "failed", error.message)
     if case.message and case.message not in error.message:
@@ -317,8 +313,8 @@ def files(paths: list[Path]) -> list[Path]:
 def line_of(file: Path, verdicts: list[Verdict]) -> str:
     """One line about a file: how many passed, failed, were refused, and over which constructs."""
     counts = Counter(verdict.outcome for verdict in verdicts)
-    reasons = Counter(verdict.detail[:60] for verdict in verdicts if verdict.outcome == "refused")
-    why = "; ".join(f"{reason} ×{count}" for reason, count in reasons.most_common(4))
+    reasons = Counter(verdict.detail for verdict in verdicts if verdict.outcome == "refused")
+    why = "; ".join(f"{reason} ×{count}" for reason, count in reasons.most_common())
     return (
         f"{file.name}: {counts['passed']} passed, {counts['failed']} failed, {counts['refused']} refused"
         f"{f' ({why})' if why else ''}"

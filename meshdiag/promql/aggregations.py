@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.errors import QueryError
 from meshdiag.promql.numbers import average, biggest, quantile, smallest, total, variance
+from meshdiag.promql.refusals import refused_aggregation
 from meshdiag.promql.values import METADATA, format_float
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def aggregate(evaluation: Evaluation, node: Aggregate) -> Elements:
         return [(labels, reduce([value for _, value in members])) for labels, members in groups]
     if node.op in _WITH_PARAM and node.param is not None:
         return _WITH_PARAM[node.op](evaluation, node)
-    raise QueryError(f"the aggregation {node.op} is not evaluated here")
+    raise refused_aggregation(node.op)
 
 
 def _groups(node: Aggregate, elements: Elements) -> Iterable[Group]:

@@ -16,8 +16,8 @@ from meshdiag.promql.calendar import CALENDAR
 from meshdiag.promql.histograms import bucket_fraction, bucket_quantile, grouped
 from meshdiag.promql.labels import LABEL_FUNCTIONS
 from meshdiag.promql.over_time import KEEP_NAME, RANGE_FUNCTIONS
+from meshdiag.promql.refusals import refused_function
 from meshdiag.promql.values import distinct, mapped
-from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,10 +39,7 @@ def call(evaluation: Evaluation, node: ast.Call) -> Value:
         return mapped(elements, [function(value) for _, value in elements])
     if name in OTHERS:
         return OTHERS[name](evaluation, node)
-    raise QueryError(
-        f"the function {name}() is not evaluated here (native histograms and experimental functions are not)",
-        hint=did_you_mean(name, [*RANGE_FUNCTIONS, *MATH, *OTHERS], most=1),
-    )
+    raise refused_function(name)
 
 
 def over_windows(

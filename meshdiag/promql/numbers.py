@@ -12,24 +12,44 @@ NAN = math.nan
 INF = math.inf
 
 
+CANCELLED = 1e-15
+"""Where a sum is so small beside its parts, Prometheus's compensated sum and the exact one may differ."""
+
+
 def total(values: Sequence[float]) -> float:
     """The sum, without the rounding that adds up over long columns."""
     if len(values) == 1:
         return values[0]
     try:
-        return math.fsum(values)
+        exact = math.fsum(values)
     except (OverflowError, ValueError):  # beyond the largest number on the way, or Inf and -Inf together
         return sum(values)
+    return _compensated(values, exact).total
 
 
 def average(values: Sequence[float]) -> float:
     """The arithmetic mean; a sum that would overflow is avoided."""
+    count = len(values)
     try:
-        return math.fsum(values) / len(values)
+        exact = math.fsum(values)
     except (OverflowError, ValueError):
         if any(math.isinf(value) for value in values):
-            return sum(values) / len(values)
-        return math.fsum(value / len(values) for value in values)
+            return sum(values) / count
+        return math.fsum(value / count for value in values)
+    parts = _compensated(values, exact)
+    return parts.sum / count + parts.error / count
+
+
+def _compensated(values: Sequence[float], exact: float) -> Compensated:
+    """The sum in Prometheus's two parts. They are the exact sum and nothing, unless nearly all cancels out: then it
+    is done the long way, to come to the same as there."""
+    parts = Compensated()
+    parts.sum = exact
+    if abs(exact) < CANCELLED * len(values) * max(-min(values), max(values)):
+        parts.sum = values[0]
+        for value in values[1:]:
+            parts.add(value)
+    return parts
 
 
 def smallest(values: Sequence[float]) -> float:

@@ -16,6 +16,7 @@ from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql import expressions as ast
 from meshdiag.promql.places import explain, out_of_bounds, pointing
+from meshdiag.promql.refusals import FILL, NotEvaluated
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -59,13 +60,30 @@ def parse(query: str) -> ast.Expression:
     if _SUSPECT.search(query) and (monster := out_of_bounds(query)) is not None:
         raise pointing(query, monster, "a time or duration beyond what can be evaluated")
     try:
-        return _expression(library.parse(query))
+        return _expression(library.parse(_with_bytes_as_text(query) if "\\" in query else query))
     except ValueError as error:
         raise explain(query, str(error)) from None
     except OverflowError:
         raise QueryError("a time or duration in the query is beyond what can be evaluated") from None
     except RecursionError:
         raise QueryError(f"the query is nested more than {MAX_DEPTH} levels deep") from None
+
+
+_BYTES = re.compile(r"(?:\\x[89a-fA-F][0-9a-fA-F]|\\[2-3][0-7]{2})+")
+"""Escapes of bytes that are no characters by themselves, side by side, within a quoted string."""
+
+
+def _with_bytes_as_text(query: str) -> str:
+    """The query with escaped bytes read as UTF-8, as Go reads them; the library takes each for a character."""
+
+    def text(found: re.Match[str]) -> str:
+        before = query[: found.start()]
+        if (len(before) - len(before.rstrip("\\"))) % 2:  # an escaped backslash, not an escape
+            return found[0]
+        codes = (int(one[2:], 16) if one[1] == "x" else int(one[1:], 8) for one in re.findall(r"\\[^\\]+", found[0]))
+        return bytes(codes).decode("utf-8", "replace")
+
+    return _BYTES.sub(text, query)
 
 
 def _nesting(query: str) -> int:
@@ -172,7 +190,7 @@ def _binary(node: Any) -> ast.Binary:
 def _matching(modifier: Any) -> ast.Matching:
     fill = modifier.fill_values
     if fill is not None and (fill.lhs is not None or fill.rhs is not None):
-        raise QueryError("the fill modifiers of binary operators are experimental and not evaluated here")
+        raise NotEvaluated(FILL)
     labels = () if modifier.matching is None else tuple(modifier.matching.labels)
     on = modifier.matching is not None and str(modifier.matching.type).endswith("Include")
     many = {"ManyToOne": "left", "OneToMany": "right"}.get(str(modifier.card).rpartition(".")[2])
