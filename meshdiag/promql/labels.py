@@ -30,12 +30,12 @@ def _label_replace(evaluation: Evaluation, node: Call) -> Elements:
     result: Elements = []
     for labels, value in evaluation.elements(node.args[0]):
         found = regex.fullmatch(labels.get(source, ""))
-        written = labels if found is None else _with(labels, destination, _expand(replacement, found))
+        written = labels if found is None else _with(labels, destination, expand_reference(replacement, found))
         result.append((written, value))
     return distinct(result)
 
 
-def _expand(template: str, found: re.Match[str]) -> str:
+def expand_reference(template: str, found: re.Match[str]) -> str:
     """A replacement with ``$1``, ``${1}``, ``$name`` filled in; unknown groups are empty."""
 
     def fill(reference: re.Match[str]) -> str:
