@@ -1,6 +1,7 @@
 """HTTP as meshdiag sees it: one client a server, bounded in time and size, one kind of error.
 
-    client.py       requests, redirects, retries, limits; the reply
+    client.py       requests, redirects, retries, limits, streams
+    reply.py        an answer, and how it reads
     trouble.py      every failure underneath, translated once into a ``SourceError``
     credentials.py  secrets, read when they are needed and never shown
     body.py         decompression within a limit
@@ -24,11 +25,12 @@ if "httpx" not in sys.modules:
     finally:
         del sys.modules["httpx._main"]
 
-from meshdiag.sources.http.client import HttpClient, Params, Reply
+from meshdiag.sources.http.client import HttpClient, Params
 from meshdiag.sources.http.collector import collector_paused
 from meshdiag.sources.http.credentials import auth_headers
 from meshdiag.sources.http.curl import curl
 from meshdiag.sources.http.fingerprint import Software, recognise, recognise_server
+from meshdiag.sources.http.reply import Reply
 from meshdiag.sources.http.tls import ssl_context
 from meshdiag.sources.http.trouble import excerpt
 

@@ -6,29 +6,29 @@ Credentials and extra headers go to the server's own origin and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 import httpx
-import orjson
 
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.sources.http.address import parse_address, shown
 from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
-from meshdiag.sources.http.collector import collector_paused
 from meshdiag.sources.http.credentials import auth_headers
 from meshdiag.sources.http.curl import curl
+from meshdiag.sources.http.reply import ERROR_BODY, Reply
 from meshdiag.sources.http.tls import TlsFileError, ssl_context
-from meshdiag.sources.http.trouble import Where, excerpt, from_exception, from_status, is_reset
+from meshdiag.sources.http.trouble import Where, excerpt, from_exception, is_reset
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Collection
+    from collections.abc import AsyncIterator, Collection
     from types import TracebackType
     from typing import Self
 
@@ -39,85 +39,18 @@ Params = Mapping[str, str] | Sequence[tuple[str, str]]
 """Query or form parameters; a sequence of pairs may name one several times."""
 
 MIB: Final = 1024 * 1024
-MAX_REDIRECTS: Final = 5
+MAX_PLAIN: Final = {"Accept-Encoding": "identity"}
+"""Compression would hold back what a stream has to say."""
+REDIRECTS: Final = 5
 MAX_RETRIES: Final = 2
 MAX_CONNECTIONS: Final = 16
 PAUSE_S: Final = 0.2
 """How long to wait before asking again where the server does not say."""
 CONNECT_SHARE: Final = 0.9
 """The part of the timeout that connecting may take, so that "no connection" and "no answer" can be told apart."""
-ERROR_BODY: Final = 64 * 1024
+PLAIN: Final = {"Accept-Encoding": "identity"}
+"""Compression would hold back what a stream has to say."""
 REDIRECTS: Final = (301, 302, 303, 307, 308)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer: status, headers, the decompressed body, the address it came from (as it may be shown).
-
-    ``asked`` and ``answered`` are the local clock (UTC) before the request and when the headers were there.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-    where: Where
-    asked: datetime
-    answered: datetime
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, in lower case; "" when the server names none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    @property
-    def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 are replaced."""
-        return self.content.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """The body as JSON. Raises ``SourceError`` (malformed) that says what it is instead."""
-        try:
-            with collector_paused():
-                return orjson.loads(self.content)
-        except orjson.JSONDecodeError as error:
-            from meshdiag.sources.http.fingerprint import recognise
-
-            kind = self.content_type or "no content type"
-            found = recognise(self)
-            what = found.phrase if found.name else f"it begins {excerpt(self.content, 60)!r}"
-            raise self.where.error(
-                Trouble.MALFORMED,
-                f"its answer is not JSON ({kind}; {what})" if self.content else "its answer is empty instead of JSON",
-                "check that the URL points to the right server",
-            ) from error
-
-    def error(self) -> SourceError:
-        """The error that this reply's status stands for."""
-        return from_status(self.status, self.content[:ERROR_BODY], self.where, self.headers.get("retry-after"))
-
-    def misshapen(self, what: str) -> SourceError:
-        """The error for JSON that is not the expected one; ``what`` names the part that is missing or wrong."""
-        return self.where.error(
-            Trouble.MALFORMED,
-            f"its answer has another shape than expected ({excerpt(what)})",
-            "check that the URL points to the right server, and its version",
-        )
-
-    @property
-    def clock_skew_s(self) -> float | None:
-        """How far the server's clock is ahead of this one (s), to about a second; None when it tells no date."""
-        try:
-            date = parsedate_to_datetime(self.headers["date"])
-        except (KeyError, ValueError, TypeError):
-            return None
-        if date.tzinfo is None:
-            date = date.replace(tzinfo=UTC)
-        # The header has whole seconds, cut off: its clock stood anywhere within that second.
-        low, high = date.timestamp(), date.timestamp() + 1
-        asked, answered = self.asked.timestamp(), self.answered.timestamp()
-        if high < asked:
-            return high - asked
-        return low - answered if low > answered else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +73,8 @@ class _Progress:
 
 
 class HttpClient:
-    """One server. ``name`` is the source as a person knows it ("Prometheus"); it opens every message.
+    """One server. ``name`` is the source as a person knows it ("Prometheus"); it opens every message. ``place`` is
+    how messages tell its address, where the URL does not (a Unix socket).
 
     ``requests_sent`` counts what went over the wire, redirects and retries included. Close it with ``aclose``
     or ``async with``.
@@ -153,9 +87,11 @@ class HttpClient:
         name: str,
         transport: httpx.AsyncBaseTransport | None = None,
         max_bytes: int = 64 * MIB,
+        place: str = "",
     ) -> None:
         self.endpoint = endpoint
         self.name = name
+        self.place = place
         self.max_bytes = max_bytes
         self.requests_sent = 0
         self._transport = transport
@@ -170,7 +106,7 @@ class HttpClient:
 
     def where(self, path: str = "") -> Where:
         """This server (or a path of it), for messages."""
-        return Where(self.name, self.shown + path)
+        return Where(self.name, self.place or self.shown + path)
 
     def curl(self, path: str = "", params: Params = (), *, form: bool = False) -> str:
         """The command that asks the same again; see ``curl``."""
@@ -194,6 +130,35 @@ class HttpClient:
         body = urlencode(_pairs(form)).encode("ascii")
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return await self._ask(_Request("POST", path, (), body, headers, repeatable), accept)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, params: Params = (), *, silence_s: float | None = None
+    ) -> AsyncIterator[tuple[Reply, AsyncIterator[bytes]]]:
+        """GET what goes on and on: the reply's head (its content empty) and the body in pieces as they come, in no
+        bounded amount. ``silence_s`` bounds the wait for one piece (None: for ever). Never retried or redirected.
+        """
+        where = self.where(path)
+        client, address = self._open(where)
+        request = _build(client, address, _Request("GET", path, _pairs(params), None, PLAIN), await self._credentials())
+        timeout_s = self.endpoint.timeout_s
+        request.extensions["timeout"] = {**httpx.Timeout(timeout_s).as_dict(), "read": silence_s}
+        self.requests_sent += 1
+        asked = datetime.now(UTC)
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await client.send(request, stream=True, follow_redirects=False)
+        except Exception as error:
+            raise from_exception(error, where, timeout_s) from error
+        try:
+            answered = datetime.now(UTC)
+            content = b"" if response.is_success else await self._read(response, where, _Progress())
+            reply = Reply(response.status_code, response.headers, content, where, asked, answered)
+            if not response.is_success:
+                raise reply.error()
+            yield reply, _pieces(response, where, silence_s or 0.0)
+        finally:
+            await response.aclose()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -358,6 +323,15 @@ class HttpClient:
         if not failed and not body.whole:
             raise where.error(Trouble.TRUNCATED, "its compressed answer is cut short", "a proxy in between may cut it")
         return body.content
+
+
+async def _pieces(response: httpx.Response, where: Where, silence_s: float) -> AsyncIterator[bytes]:
+    """The body as it comes, every failure translated."""
+    try:
+        async for piece in response.aiter_raw():
+            yield piece
+    except Exception as error:
+        raise from_exception(error, where, silence_s) from error
 
 
 def _build(client: httpx.AsyncClient, address: Address, request: _Request, auth: Mapping[str, str]) -> httpx.Request:

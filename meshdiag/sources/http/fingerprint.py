@@ -11,7 +11,8 @@ from meshdiag.errors import SourceError
 from meshdiag.sources.http.trouble import excerpt
 
 if TYPE_CHECKING:
-    from meshdiag.sources.http.client import HttpClient, Reply
+    from meshdiag.sources.http.client import HttpClient
+    from meshdiag.sources.http.reply import Reply
 
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _SAMPLE = re.compile(rb"^(# (HELP|TYPE|UNIT) [A-Za-z_:]|[A-Za-z_:][A-Za-z0-9_:]*(\{.*\})? [-+0-9.NI])", re.MULTILINE)

@@ -18,7 +18,7 @@ from meshdiag.errors import SourceError, Trouble
 from meshdiag.sources.http import auth_headers, recognise, ssl_context
 from meshdiag.sources.http.address import parse_address, shown
 from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
-from meshdiag.sources.http.client import Reply
+from meshdiag.sources.http.reply import Reply
 from meshdiag.sources.http.tls import TlsFileError
 from meshdiag.sources.http.trouble import Where, from_exception, from_status
 from meshdiag.sources.scrape.exposition import ACCEPT, is_openmetrics
