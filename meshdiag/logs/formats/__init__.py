@@ -51,3 +51,15 @@ class Format(Protocol):
     def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
         """Byte strings of which every record of one of these levels holds at least one (case matters), so that
         lines without any can be skipped unread. None where there is no such set."""
+
+    def start_width(self, line: bytes) -> int | None:
+        """How many of a line's first bytes decide what ``starts`` says of it: another line with the same bytes there,
+        whatever its digits (``0`` for ``7``), gets the same answer. None where that cannot be promised. The engine
+        then remembers answers by a line's masked beginning instead of asking for each of a million lines. Give the
+        same small number for lines of one kind: the end of the time, 2 for ``{"``."""
+        return None
+
+    def level_width(self, line: bytes) -> int | None:
+        """The same for ``starts`` and ``level`` together: how many bytes decide both, digits being alike. None where
+        that cannot be promised: JSON, a numeric level."""
+        return None
