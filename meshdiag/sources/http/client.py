@@ -39,9 +39,7 @@ Params = Mapping[str, str] | Sequence[tuple[str, str]]
 """Query or form parameters; a sequence of pairs may name one several times."""
 
 MIB: Final = 1024 * 1024
-MAX_PLAIN: Final = {"Accept-Encoding": "identity"}
-"""Compression would hold back what a stream has to say."""
-REDIRECTS: Final = 5
+MAX_REDIRECTS: Final = 5
 MAX_RETRIES: Final = 2
 MAX_CONNECTIONS: Final = 16
 PAUSE_S: Final = 0.2
