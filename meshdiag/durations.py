@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from meshdiag.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _CLOCK = re.compile(r"(?:(today|yesterday)[\sT]+)?(\d{1,2}):(\d{2})(?::(\d{2}))?")
-_EPOCH = re.compile(r"\d{9,11}(?:\.\d+)?")
+_EPOCH = re.compile(r"\d{9,11}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
+_EPOCH_UNITS = {13: 1e3, 16: 1e6, 19: 1e9}
+"""Digits of an epoch in ms, µs and ns, and how many of them make a second."""
 _LONGEST = timedelta(days=3660)
 
 DURATION_EXAMPLES = "write 30s, 15m, 6h, 2d or 1h30m"
@@ -34,12 +40,12 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def parse_moment(text: str, now: datetime) -> datetime:
+def parse_moment(text: str, now: datetime, *, utc: bool = False) -> datetime:
     """Read a moment; the answer is in UTC.
 
-    RFC 3339 (local time where it has no zone), seconds since the epoch, ``now``, ``15m ago``, ``03:12`` (local,
-    yesterday's when today's is still to come), ``today 03:12``, ``yesterday 14:00``. ``now`` must be aware.
-    Raises ``UsageError`` for anything else.
+    RFC 3339, the epoch in s, ms, µs or ns, ``now``, ``15m ago``, ``03:12`` (yesterday's when today's is still to
+    come), ``today 03:12``, ``yesterday 14:00``. What names no zone is local time, or UTC with ``utc``. ``now``
+    must be aware. Raises ``UsageError`` for anything else.
     """
     body = text.strip()
     lower = body.lower()
@@ -48,10 +54,11 @@ def parse_moment(text: str, now: datetime) -> datetime:
     if lower.endswith("ago"):
         return (now - parse_duration(lower.removesuffix("ago"))).astimezone(UTC)
     if body.isascii() and _EPOCH.fullmatch(body):
-        return datetime.fromtimestamp(float(body), UTC)
+        return datetime.fromtimestamp(float(body) / _EPOCH_UNITS.get(len(body), 1), UTC)
+    zone = UTC if utc else None
     if clock := _CLOCK.fullmatch(lower):
-        return _at_clock(clock, text, now)
-    return _at_date(body, text)
+        return _at_clock(clock, text, now, zone)
+    return _at_date(body, text, zone)
 
 
 def format_duration(seconds: float) -> str:
@@ -68,12 +75,12 @@ def format_duration(seconds: float) -> str:
     return "".join([*parts, f"{seconds:g}s"] if seconds else parts)
 
 
-def _at_clock(clock: re.Match[str], text: str, now: datetime) -> datetime:
+def _at_clock(clock: re.Match[str], text: str, now: datetime, zone: tzinfo | None) -> datetime:
     day, hour, minute, second = clock.groups()
-    local = now.astimezone()
+    local = now.astimezone(zone)
     try:
         # Naive on purpose: the machine's zone decides the offset of that very day, across a change of the clocks.
-        moment = datetime(local.year, local.month, local.day, int(hour), int(minute), int(second or 0))
+        moment = datetime(local.year, local.month, local.day, int(hour), int(minute), int(second or 0), tzinfo=zone)
     except ValueError:
         raise _not_a_moment(text) from None
     if day == "yesterday" or (day is None and moment.astimezone() > now):
@@ -81,12 +88,13 @@ def _at_clock(clock: re.Match[str], text: str, now: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _at_date(body: str, text: str) -> datetime:
+def _at_date(body: str, text: str, zone: tzinfo | None) -> datetime:
     # The standard library also reads 20260131 and week dates; a mistyped number must not become a date.
     if not re.match(r"\d{4}-\d{2}-\d{2}(?:$|[ Tt]\d{2}:\d{2})", body):
         raise _not_a_moment(text)
     try:
-        return datetime.fromisoformat(body).astimezone(UTC)
+        moment = datetime.fromisoformat(body)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise _not_a_moment(text) from None
 

@@ -58,6 +58,9 @@ def settings(loaded: Loaded) -> list[Setting]:
     for source in SOURCES:
         found += _endpoint(source, getattr(context, source), origins)
     found += [one for one in _endpoint("scrape", context.scrape, origins) if one.key != "scrape.url"]
+    for id_, regex in context.log_formats.items():
+        name = key_text(("logs", "formats", id_, "regex"))
+        found.append(Setting(name, regex, origins.get(name, BUILT_IN)))
     for id_, said in context.checks.items():
         values = {"warn": _bound(said.warn), "fail": _bound(said.fail), **said.options}
         for key, value in values.items():
@@ -73,8 +76,12 @@ def as_toml(loaded: Loaded) -> str:
     table = key_text(("contexts", context.name))
     lines = [f"default_context = {_toml(context.name)}  # {loaded.origins['context']}", "", f"[{table}]"]
     later: list[str] = []
+    formats: list[str] = []
     for one in settings(loaded)[1:]:
         if one.value is None:
+            continue
+        if one.key.startswith("logs.formats."):
+            formats += ["", f"[{_split_key(one.key)[0]}]", f"regex = {_toml(one.value)}  # {one.origin}"]
             continue
         head, dot, _ = one.key.partition(".")
         if dot:
@@ -83,7 +90,7 @@ def as_toml(loaded: Loaded) -> str:
             lines.append(f"{head} = false  # {one.origin}")
         else:
             lines.append(f"{one.key} = {_toml(one.value)}  # {one.origin}")
-    return "\n".join([*lines, *later]) + "\n"
+    return "\n".join([*lines, *later, *formats]) + "\n"
 
 
 def _in_table(table: str, one: Setting, before: list[str]) -> list[str]:

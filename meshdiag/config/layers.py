@@ -82,6 +82,14 @@ class ContextSettings:
     origins: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """A log format of the user's: a regular expression with named groups, and where it stands."""
+
+    regex: str
+    origin: str
+
+
 @dataclass(slots=True)
 class Layer:
     """One layer. ``contexts`` by name (files); ``chosen`` is for whichever context is looked at (environment,
@@ -94,4 +102,5 @@ class Layer:
     contexts: dict[str, ContextSettings] = field(default_factory=dict)
     chosen: ContextSettings | None = None
     checks: dict[str, CheckLayer] = field(default_factory=dict)
+    log_formats: dict[str, LogFormat] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)

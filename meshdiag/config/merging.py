@@ -57,6 +57,7 @@ def merge(name: str, layers: Sequence[Layer]) -> Merged:
         _forget_built_in_nodes(merged)
     _merge_scrape(merged, parts, nodes_from)
     _merge_checks(merged, layers, name)
+    _merge_log_formats(merged, layers)
     return merged
 
 
@@ -221,3 +222,13 @@ def _merge_checks(merged: Merged, layers: Sequence[Layer], name: str) -> None:
             )
             merged.origins.update({key_text(("checks", id_, key)): origin for key, origin in said.origins.items()})
     merged.context = replace(merged.context, checks=checks)
+
+
+def _merge_log_formats(merged: Merged, layers: Sequence[Layer]) -> None:
+    """Every layer's formats; of two with one name the stronger layer's."""
+    formats: dict[str, str] = {}
+    for layer in layers:
+        for name, said in layer.log_formats.items():
+            formats[name] = said.regex
+            merged.origins[key_text(("logs", "formats", name, "regex"))] = said.origin
+    merged.context = replace(merged.context, log_formats=formats)

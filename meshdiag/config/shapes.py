@@ -30,6 +30,19 @@ class FileShape(msgspec.Struct):
     default_context: str | None = None
     contexts: dict[str, dict[str, Any]] = {}
     checks: dict[str, dict[str, Any]] = {}
+    logs: dict[str, Any] = {}
+
+
+class LogsShape(msgspec.Struct):
+    """``[logs]``: how log lines are read, whichever mesh they are of."""
+
+    formats: dict[str, dict[str, Any]] = {}
+
+
+class FormatShape(msgspec.Struct):
+    """``[logs.formats.NAME]``."""
+
+    regex: str | None = None
 
 
 class ContextShape(msgspec.Struct):

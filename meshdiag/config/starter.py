@@ -50,6 +50,10 @@ STARTER = """\
 #warn = 15
 #fail = "~:60"
 
+# How to read log lines that meshdiag does not know. Groups: time, level, component, node, message; others are fields.
+#[logs.formats.gateway]
+#regex = '^(?P<time>\\S+ \\S+) \\[(?P<level>\\w+)\\] (?P<message>.*)$'
+
 # For every context; the context's own goes first.
 #[checks."capacity.cpu"]
 #warn = 80

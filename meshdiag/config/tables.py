@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from meshdiag.config.addresses import node_address
 from meshdiag.config.endpoints import read_endpoint, read_scrape, resolve
 from meshdiag.config.layers import SOURCES, CheckLayer, ContextSettings, Layer, NodeFiles
+from meshdiag.config.logformats import read_log_formats
 from meshdiag.config.shapes import CheckShape, ContextShape, FileShape, NodeShape, Reader
 from meshdiag.context import CheckSettings
 from meshdiag.model import Range
@@ -39,6 +40,7 @@ def read_layer(file: ConfigFile) -> tuple[Layer, list[ConfigError]]:
             continue
         layer.contexts[name] = _context(reader, table, ("contexts", name))
     layer.checks = _checks(reader, top.checks, ("checks",))
+    layer.log_formats = read_log_formats(reader, top.logs)
     return layer, reader.problems
 
 
