@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshdiag.errors import UsageError
 from meshdiag.logs.record import NS, Level
+from meshdiag.logs.regexes import tester
+from meshdiag.logs.selection import Pattern
 from meshdiag.logs.where.parsing import duration, number, parse
 from meshdiag.logs.where.tree import Both, Comparison, Either, Not, Present, Seconds
 
@@ -71,11 +72,8 @@ def value_at(record: Record, path: tuple[str, ...]) -> Any:
 
 def searcher(pattern: str) -> Callable[[str], bool]:
     """A test whether a pattern is found in a text. Raises ``UsageError`` for a pattern that is none."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"{pattern[:60]!r} is no regular expression: {error}") from None
-    return lambda text: compiled.search(text) is not None
+    test = tester(Pattern(pattern))
+    return lambda text: test(text.encode("utf-8", "surrogateescape"))
 
 
 def _built_in(record: Record, name: str) -> Any:

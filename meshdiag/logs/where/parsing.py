@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from meshdiag.errors import UsageError
+from meshdiag.logs.levels import level_of
 from meshdiag.logs.record import Level
 from meshdiag.logs.where.tree import Both, Comparison, Either, Not, Present, Seconds
 
@@ -181,7 +182,7 @@ class _Reader:
     def _level(self, value: Value, op: str, place: int) -> Value:
         if isinstance(value, float):
             return value
-        level = Level.__members__.get(value.upper()) if isinstance(value, str) else None
+        level = level_of(value) if isinstance(value, str) else None
         if level is None or op == "contains":
             self.fail(place, f"expected a level: {', '.join(one.word for one in Level)}")
         return level.word
