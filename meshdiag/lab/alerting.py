@@ -1,7 +1,7 @@
-"""The mesh's alerts: the rule file, and which alerts have been active since when in a simulated mesh.
+"""Which of the mesh's alerts have been active since when in a simulated mesh.
 
-The rules are the documentation's, word for word; what each means for a node is written here a second time, as
-a plain condition, because history needs to know it before any Prometheus runs.
+What each of the mesh's rules means for a node is written here a second time, as a plain condition, because
+history needs to know it before any Prometheus runs.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag import catalog
 from meshdiag.lab.history import target_labels
+from meshdiag.rules.builtin import mesh_rules
+from meshdiag.rules.templates import Data, expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from meshdiag.catalog import AlertRule
     from meshdiag.lab.nodes import ServedNode
     from meshdiag.lab.simulation import Labels, Mesh, Node
-
-GROUPS = {"critical": "critical", "warning": "warnings"}
-"""The group of the documentation's rule files for each severity."""
+    from meshdiag.rules.groups import Rule
 
 STEP_S = 15.0
 LONGEST_S = 24 * 3_600.0
@@ -32,7 +31,7 @@ class ActiveAlert:
     """An alert that is active while the lab begins. ``labels`` are all of them but the state; ``active_at`` is
     since when its condition holds, ``fires_at`` when it has held long enough."""
 
-    rule: AlertRule
+    rule: Rule
     labels: Labels
     active_at: float
     fires_at: float
@@ -41,22 +40,6 @@ class ActiveAlert:
     def instance(self) -> str:
         """The instance that it is about."""
         return dict(self.labels)["instance"]
-
-
-def rule_file() -> dict[str, Any]:
-    """The rule file (JSON, which is YAML), rules in the groups of the documentation."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for rule in catalog.ALERT_RULES:
-        groups.setdefault(GROUPS[rule.severity], []).append(
-            {
-                "alert": rule.name,
-                "expr": rule.expr,
-                "for": f"{rule.pending_s}s",
-                "labels": {"severity": rule.severity},
-                "annotations": {"summary": rule.summary, "description": rule.description},
-            }
-        )
-    return {"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]}
 
 
 def _failing(node: Node, moment: float) -> bool:
@@ -89,12 +72,12 @@ CONDITIONS: dict[str, Callable[[Node, float], bool]] = {
 def active_alerts(mesh: Mesh, nodes: Sequence[ServedNode], job: str, now: float) -> list[ActiveAlert]:
     """The alerts whose condition holds at ``now``."""
     found = []
-    for rule in catalog.ALERT_RULES:
+    for rule in mesh_rules().rules:
         for node, served in zip(mesh.nodes, nodes, strict=True):
             since = _active_since(CONDITIONS[rule.name], node, now)
             if since is not None:
-                labels = (("alertname", rule.name), *target_labels(served, job), ("severity", rule.severity))
-                found.append(ActiveAlert(rule, labels, since, since + rule.pending_s))
+                labels = (("alertname", rule.name), *target_labels(served, job), ("severity", rule.labels["severity"]))
+                found.append(ActiveAlert(rule, labels, since, since + rule.for_ms / 1000))
     return found
 
 
@@ -111,8 +94,8 @@ def _active_since(holds: Callable[[Node, float], bool], node: Node, now: float) 
 def as_posted(alerts: Iterable[ActiveAlert], until: float) -> Iterator[dict[str, Any]]:
     """Firing alerts in the shape that Alertmanager's API takes, valid up to ``until``."""
     for alert in alerts:
-        texts = {"summary": alert.rule.summary, "description": alert.rule.description}
-        filled = {name: text.replace("{{ $labels.instance }}", alert.instance) for name, text in texts.items()}
+        data = Data(dict(alert.labels), 1.0)
+        filled = {name: expand(text, data).text for name, text in alert.rule.annotations.items()}
         yield {
             "labels": dict(alert.labels),
             "annotations": filled,

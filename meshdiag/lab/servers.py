@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from meshdiag.errors import MeshdiagError, UsageError
 from meshdiag.lab import SERVERS
-from meshdiag.lab.alerting import active_alerts, as_posted, rule_file
+from meshdiag.lab.alerting import active_alerts, as_posted
 from meshdiag.lab.history import write_history
 from meshdiag.lab.nodes import LOOPBACK
+from meshdiag.rules.builtin import mesh_rules_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -193,7 +194,7 @@ class _Servers:
         past = self.directory / "history.txt"
         await self._make_blocks(past, data)
         past.unlink()
-        self._write("rules.yml", rule_file())
+        (self.directory / "rules.yml").write_text(mesh_rules_text(), encoding="utf-8")
         flags = [
             f"--config.file={self._write('prometheus.yml', configuration)}",
             f"--storage.tsdb.path={data}",

@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from meshdiag.catalog import ALERT_RULES, METRICS
+from meshdiag.catalog import METRICS
 from meshdiag.context import Endpoint, NodeAddress
+from meshdiag.rules.builtin import mesh_rules
 from meshdiag.sources.scrape import Scrape
 
 NODES = 1000
@@ -40,7 +41,7 @@ async def ours(addresses: list[NodeAddress]) -> tuple[float, float]:
     began = time.perf_counter()
     await source.look()
     fetched = time.perf_counter() - began
-    queries = [metric.per_instance("agent-mesh") for metric in METRICS] + [rule.expr for rule in ALERT_RULES]
+    queries = [metric.per_instance("agent-mesh") for metric in METRICS] + [rule.expr for rule in mesh_rules().rules]
     answers = await asyncio.gather(*(source.instant(query) for query in queries))
     assert sum(len(answer.samples) for answer in answers) > 10 * NODES
     return fetched, time.perf_counter() - began

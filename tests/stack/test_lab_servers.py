@@ -120,12 +120,12 @@ def test_the_configurations_pass_the_servers_own_checks(tmp_path: Path) -> None:
     """promtool and amtool have nothing against the files that the lab writes."""
     import json
 
-    from meshdiag.lab.alerting import rule_file
     from meshdiag.lab.nodes import ServedNode
     from meshdiag.lab.servers import routing, scraping
+    from meshdiag.rules.builtin import mesh_rules_text
 
     nodes = [ServedNode("trainer-1", "trainer", "127.0.0.1:1", "http://127.0.0.1:1/metrics", "127.0.0.1:2")]
-    (tmp_path / "rules.yml").write_text(json.dumps(rule_file()))
+    (tmp_path / "rules.yml").write_text(mesh_rules_text())
     (tmp_path / "alertmanager.yml").write_text(json.dumps(routing()))
     config = scraping(nodes, "agent-mesh", "http://127.0.0.1:3", "http://127.0.0.1:4")
     (tmp_path / "prometheus.yml").write_text(json.dumps(config))

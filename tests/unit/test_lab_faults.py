@@ -14,6 +14,7 @@ from meshdiag.lab.alerting import CONDITIONS
 from meshdiag.lab.faults import FAULTS, Injected
 from meshdiag.lab.journals import records
 from meshdiag.lab.simulation import Mesh, Node
+from meshdiag.rules.builtin import mesh_rules
 
 ORIGIN = 1_795_000_000.0
 BEFORE = ORIGIN - 3_000
@@ -52,8 +53,8 @@ def test_a_fault_raises_the_alerts_that_it_expects_and_no_others(name: str) -> N
         (severities[one.check], node) for one in injected.expects if one.check in severities for node in one.nodes
     }
     raised = {
-        (rule.severity, node.name)
-        for rule in catalog.ALERT_RULES
+        (rule.labels["severity"], node.name)
+        for rule in mesh_rules().rules
         for node in mesh.nodes
         if CONDITIONS[rule.name](node, ORIGIN)
     }

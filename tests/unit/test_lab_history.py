@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from meshdiag.lab import JOB, LabOptions, simulate
-from meshdiag.lab.alerting import active_alerts, rule_file
+from meshdiag.lab.alerting import active_alerts
 from meshdiag.lab.history import LONGEST_STEP_S, MOST_SAMPLES, STEP_S, moments, write_history
 from meshdiag.lab.nodes import ServedNode
 from meshdiag.lab.pages import page
@@ -112,12 +112,3 @@ def test_the_past_is_bounded_however_large_the_mesh() -> None:
         assert all(STEP_S - 1e-3 <= gap <= LONGEST_STEP_S + 1e-3 for gap in gaps)
         assert series * len(times) <= 1.1 * MOST_SAMPLES
     assert moments(40, ORIGIN, 3_600.0)[0] == ORIGIN - 3_600
-
-
-def test_the_rule_file_is_the_documentation_s() -> None:
-    """Three critical and three warning rules, in the documentation's groups and waiting times."""
-    groups = {group["name"]: group["rules"] for group in rule_file()["groups"]}
-    assert {name: len(rules) for name, rules in groups.items()} == {"critical": 3, "warnings": 3}
-    waits = {rule["alert"]: rule["for"] for rules in groups.values() for rule in rules}
-    assert waits["HighMemoryUsage"] == "600s"
-    assert waits["ModelAccuracyDrop"] == "900s"

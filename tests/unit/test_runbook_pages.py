@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 import click
 import pytest
 
-from meshdiag.catalog import ALERT_RULES
 from meshdiag.checks import all_checks
 from meshdiag.cli import root
 from meshdiag.model import Range
 from meshdiag.promql.parsing import parse
+from meshdiag.rules.builtin import mesh_rules
 from meshdiag.runbook import library
 
 NAMES = library.names()
@@ -59,7 +59,7 @@ def test_the_pages_are_all_there():
 
 def test_every_alert_of_the_mesh_has_exactly_one_page():
     """Whoever holds an alert's name finds its page."""
-    for rule in ALERT_RULES:
+    for rule in mesh_rules().rules:
         assert len([name for name in NAMES if rule.name in library.read(name).alerts]) == 1, rule.name
 
 

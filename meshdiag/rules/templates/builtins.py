@@ -34,7 +34,7 @@ def _kind(value: object) -> str:
 
 def _equal(*values: object) -> bool:
     if len(values) < 2:
-        raise TemplateError("error calling eq: missing argument for comparison")
+        raise TemplateError("missing argument for comparison")
     first, *others = values
     return any(_same(first, other) for other in others)
 
@@ -43,16 +43,16 @@ def _same(first: object, other: object) -> bool:
     if first is None or other is None:
         return first is other
     if _kind(first) != _kind(other):
-        raise TemplateError("error calling eq: incompatible types for comparison")
+        raise TemplateError("incompatible types for comparison")
     return first == other
 
 
 def _less(first: Any, other: Any) -> bool:
     kind = _kind(first)
     if kind != _kind(other):
-        raise TemplateError("error calling lt: incompatible types for comparison")
+        raise TemplateError("incompatible types for comparison")
     if kind == "bool":
-        raise TemplateError("error calling lt: invalid type for comparison")
+        raise TemplateError("invalid type for comparison")
     return bool(first < other)
 
 
@@ -66,33 +66,33 @@ def _length(value: object) -> int:
         return len(value.encode())
     if isinstance(value, (list, dict)):
         return len(value)
-    raise TemplateError(f"error calling len: len of type {type_name(value)}")
+    raise TemplateError(f"len of type {type_name(value)}")
 
 
 def _index(value: Any, *places: Any) -> object:
     for place in places:
         if isinstance(value, dict):
             if not isinstance(place, str):
-                raise TemplateError(f"error calling index: value has type {type_name(place)}; should be string")
+                raise TemplateError(f"value has type {type_name(place)}; should be string")
             value = value.get(place, "")
         elif isinstance(value, (list, str)):
             whole = isinstance(place, int) and not isinstance(place, bool)
             items: Any = value.encode() if isinstance(value, str) else value
             if not whole or not 0 <= place < len(items):
-                raise TemplateError(f"error calling index: index out of range: {show(place)}")
+                raise TemplateError(f"index out of range: {show(place)}")
             value = items[place]
         else:
-            raise TemplateError(f"error calling index: can't index item of type {type_name(value)}")
+            raise TemplateError(f"can't index item of type {type_name(value)}")
     return value
 
 
 def _slice(value: Any, *places: Any) -> object:
     if not isinstance(value, (str, list)):
-        raise TemplateError(f"error calling slice: can't slice item of type {type_name(value)}")
+        raise TemplateError(f"can't slice item of type {type_name(value)}")
     items: Any = value.encode() if isinstance(value, str) else value
     ends = [*places, *(0, len(items))[len(places) :]][:2]
     if not all(isinstance(one, int) for one in ends) or not 0 <= ends[0] <= ends[1] <= len(items):
-        raise TemplateError("error calling slice: index out of range")
+        raise TemplateError("index out of range")
     cut = items[ends[0] : ends[1]]
     return cut.decode(errors="replace") if isinstance(value, str) else cut
 
@@ -117,7 +117,7 @@ def _printed(value: object) -> str:
 
 def _printf(layout: object, *values: object) -> str:
     if not isinstance(layout, str):
-        raise TemplateError(f"error calling printf: wrong type for value; expected string; got {type_name(layout)}")
+        raise TemplateError(f"wrong type for value; expected string; got {type_name(layout)}")
     return sprintf(layout, values)
 
 

@@ -338,5 +338,7 @@ def _fitting(name: str, values: Sequence[object], types: tuple[type, ...]) -> Se
 def _called(name: str, function: Callable[..., object], values: Sequence[object]) -> object:
     try:
         return function(*values)
+    except TemplateError as error:
+        raise TemplateError(f"error calling {name}: {error}") from None
     except TypeError:
         raise TemplateError(f"wrong number of args for {name}: got {len(values)}") from None

@@ -101,7 +101,7 @@ def float_text(value: float, verb: str, precision: int | None) -> str:
 
 
 def _shortest(value: float) -> str:
-    """The shortest digits; with an exponent below 1e-4 and from 1e21 on, as Go does for ``%v``."""
+    """The shortest digits; with an exponent below 1e-4 and from 1e6 on, as Go does."""
     mantissa, _, exponent = f"{value!r}".partition("e")
     sign = "-" if mantissa.startswith("-") else ""
     whole, _, part = mantissa.lstrip("-").partition(".")
@@ -121,7 +121,7 @@ def _shortest(value: float) -> str:
     return f"{sign}{digits[:point]}.{digits[point:]}"
 
 
-EXPONENT_FROM = 21
+EXPONENT_FROM = 6
 
 
 def quote(text: str) -> str:
@@ -187,12 +187,13 @@ def _formatted(verb: str, value: object, flags: str, width: int | None, precisio
         return _padded(type_name(value), flags, width, numeric=False)
     text = _by_verb(verb, value, flags, precision)
     if text is None:
-        return _bad(verb, value)
+        return _bad(verb, value, flags)
     return _padded(text, flags, width, numeric=isinstance(value, (int, float)) and verb not in "qctT")
 
 
-def _bad(verb: str, value: object) -> str:
-    return f"%!{verb}({type_name(value)}{'' if value is None else f'={show(value)}'})"
+def _bad(verb: str, value: object, flags: str) -> str:
+    shown = "" if value is None else f"={_by_verb('v', value, flags, None)}"
+    return f"%!{verb}({type_name(value)}{shown})"
 
 
 def _by_verb(verb: str, value: Any, flags: str, precision: int | None) -> str | None:
@@ -237,10 +238,9 @@ def _of_float(verb: str, value: float, flags: str, precision: int | None) -> str
     if verb not in "veEfFgG":
         return None
     text = float_text(value, "g" if verb == "v" else verb, precision)
-    if text in ("+Inf", "NaN"):
-        bare = text.lstrip("+")
-        return text if "+" in flags and bare != text else f"{_sign(False, flags)}{bare}" if text == "NaN" else text
-    return text if text.startswith("-") else _sign(False, flags) + text
+    if text == "+Inf" and " " in flags and "+" not in flags:
+        return " Inf"
+    return text if text[0] in "+-" else _sign(False, flags) + text
 
 
 def _of_text(verb: str, text: str, flags: str, precision: int | None) -> str | None:

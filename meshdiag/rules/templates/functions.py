@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LARGE, SMALL = ("k", "M", "G", "T", "P", "E", "Z", "Y"), ("m", "u", "n", "p", "f", "a", "z", "y")
 BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WORD = re.compile(r"\w(?:\w|['’.:](?=\w))*")
+_INITIAL = re.compile(r"(?:^|(?<=[\s\x00-/:-@\[-^`{-\x7f]))\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,9 @@ def _moment(value: float) -> datetime:
     if not math.isfinite(value):
         raise TemplateError("value is NaN or Inf")
     if abs(value) * 1e9 >= 2**63:
-        raise TemplateError(f"{value} cannot be represented as a nanoseconds timestamp since it overflows int64")
+        raise TemplateError(
+            f"{float_text(value, 'g', None)} cannot be represented as a nanoseconds timestamp since it overflows int64"
+        )
     try:
         return _EPOCH + timedelta(milliseconds=int(value * 1e9) // 1_000_000)
     except OverflowError:
@@ -152,13 +154,13 @@ def _replace_all(pattern: str, replacement: str, text: str) -> str:
 
 
 def _title(text: str) -> str:
-    """The first letter of each word upper case, the rest as it is."""
-    return _WORD.sub(lambda found: found[0][0].title() + found[0][1:], text)
+    """The first letter of each word upper case, the rest as it is; words end as Go's strings.Title has it."""
+    return _INITIAL.sub(lambda found: found[0].title(), text)
 
 
 def _first(vector: list[Sample]) -> Sample:
     if not vector:
-        raise TemplateError("error calling first: first() called on vector with no elements")
+        raise TemplateError("first() called on vector with no elements")
     return vector[0]
 
 
