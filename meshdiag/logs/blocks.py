@@ -1,0 +1,166 @@
+"""A log cut into blocks of whole records, in one buffer that is filled again and again.
+
+A fresh ``bytes`` for each block costs more than the search in it, and a mapped file dies with the process when the
+file is truncated under it. So one buffer is filled, cut before its last record (whose continuation lines may
+still come), and what is left moves to the front.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from meshdiag.logs.tally import Tally
+
+BLOCK_BYTES = 1024 * 1024
+"""How much is read at once: small enough to stay in a processor's cache while it is searched."""
+
+RECORD_BYTES = 2 * 1024 * 1024
+"""Of a longer record, so much of its beginning is kept; the tally counts it as cut."""
+
+NEWLINE = 10
+
+HEADER_BYTES = 4096
+"""The part of an endless line that must be there to judge whether it begins a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is read at once, and how much of a record is kept (bytes)."""
+
+    block: int = BLOCK_BYTES
+    record: int = RECORD_BYTES
+
+
+@dataclass(slots=True)
+class Block:
+    """Whole records: ``buffer[:end]``, each line ended by a newline. Valid until the next block is asked for.
+
+    ``offset`` is where it begins in what is read, ``last`` whether nothing follows.
+    """
+
+    buffer: bytearray
+    view: memoryview
+    end: int
+    offset: int
+    last: bool = False
+
+
+class Blocks:
+    """The blocks of one reading.
+
+    ``read`` fills a view and says how many bytes (0 at the end); ``starts`` says whether a line (without its newline)
+    begins a record.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[memoryview], int],
+        starts: Callable[[bytes], bool],
+        tally: Tally,
+        sizes: Sizes | None = None,
+        offset: int = 0,
+    ) -> None:
+        self._read = read
+        self._starts = starts
+        self._tally = tally
+        self._sizes = sizes or Sizes()
+        self._buffer = bytearray(self._sizes.block + self._sizes.record + 1)
+        self._view = memoryview(self._buffer)
+        self._held = 0
+        self._offset = offset
+
+    def __iter__(self) -> Iterator[Block]:
+        while self._fill():
+            cut = self._cut()
+            if cut == 0 and self._held > self._sizes.record:
+                cut = self._cut_unfinished()
+            if cut:
+                yield self._block(cut)
+                self._drop(cut)
+            elif self._held > self._sizes.record:
+                yield self._overlong()
+        if self._held:
+            yield self._rest()
+
+    def _fill(self) -> int:
+        """Read more behind what is held; how much came."""
+        count = self._read(self._view[self._held : self._held + self._sizes.block])
+        self._held += count
+        self._tally.bytes_read += count
+        return count
+
+    def _cut(self) -> int:
+        """Where the last record that may still go on begins; 0 when that is the first one."""
+        buffer = self._buffer
+        end = buffer.rfind(b"\n", 0, self._held)
+        while end > 0:
+            begin = buffer.rfind(b"\n", 0, end) + 1
+            if begin == 0 or self._starts(bytes(self._view[begin:end])):
+                return begin
+            end = begin - 1
+        return 0
+
+    def _cut_unfinished(self) -> int:
+        """Where the line that has no end yet begins, when it is long enough to see that it begins a record."""
+        begin = self._buffer.rfind(b"\n", 0, self._held) + 1
+        header = bytes(self._view[begin : min(begin + HEADER_BYTES, self._held)])
+        return begin if len(header) == HEADER_BYTES and self._starts(header) else 0
+
+    def _block(self, end: int, last: bool = False) -> Block:
+        return Block(self._buffer, self._view, end, self._offset, last)
+
+    def _drop(self, count: int) -> None:
+        """Forget the first bytes; what follows moves to the front."""
+        self._view[: self._held - count] = self._view[count : self._held]
+        self._held -= count
+        self._offset += count
+
+    def _rest(self) -> Block:
+        """What is left at the end, its last line ended where it was torn."""
+        if self._buffer[self._held - 1] != NEWLINE:
+            self._tally.torn += 1
+            self._buffer[self._held] = NEWLINE
+            self._held += 1
+        return self._block(self._held, last=True)
+
+    def _overlong(self) -> Block:
+        """The beginning of a record that is too long, read past to where the next one begins."""
+        kept = bytearray(self._view[: self._sizes.record])
+        kept.append(NEWLINE)
+        offset = self._offset
+        self._tally.cut += 1
+        self._skip()
+        return Block(kept, memoryview(kept), len(kept), offset, last=not self._held)
+
+    def _skip(self) -> None:
+        """Drop the rest of the first record, none of whose whole lines begins another."""
+        begin = self._buffer.rfind(b"\n", 0, self._held) + 1
+        inside = begin == 0 or self._held - begin >= HEADER_BYTES
+        self._drop(self._held if inside else begin)
+        while self._fill():
+            if inside:
+                end = self._buffer.find(b"\n", 0, self._held)
+                self._drop(end + 1 if end >= 0 else self._held)
+                inside = end < 0
+            if not inside:
+                if self._reach_start():
+                    return
+                inside = self._held >= HEADER_BYTES
+                self._drop(self._held if inside else 0)
+        if inside or not self._starts(bytes(self._view[: self._held])):
+            self._drop(self._held)
+
+    def _reach_start(self) -> bool:
+        """Drop lines up to one that begins a record; whether there is one."""
+        begin = 0
+        while (end := self._buffer.find(b"\n", begin, self._held)) >= 0:
+            if self._starts(bytes(self._view[begin:end])):
+                break
+            begin = end + 1
+        self._drop(begin)
+        unfinished = end < 0 and self._held >= HEADER_BYTES
+        return end >= 0 or (unfinished and self._starts(bytes(self._view[:HEADER_BYTES])))
