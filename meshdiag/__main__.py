@@ -21,6 +21,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a full or broken disk answers to a write."""
 RARELY = 500_000
 """New objects between two searches for garbage."""
+MOST_LINES = 4
+"""Lines of an error below its sentence."""
 
 
 def main() -> NoReturn:
@@ -72,10 +74,13 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _say(message: str, hint: str = "") -> None:
-    """One clear sentence on stderr, whatever is in it."""
-    from meshdiag.render.safe import one_line
+    """One clear sentence on stderr, whatever is in it; where it is wrong (a line and a caret) stands below."""
+    from meshdiag.render.safe import few_lines, one_line
 
-    click.echo(f"meshdiag: {one_line(message)}", err=True)
+    first, _, place = message.partition("\n")
+    click.echo(f"meshdiag: {one_line(first)}", err=True)
+    for line in few_lines(place, MOST_LINES):
+        click.echo(line, err=True)
     if hint:
         click.echo(f"  {one_line(hint)}", err=True)
 

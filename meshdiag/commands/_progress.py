@@ -30,6 +30,24 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Result], 
         line.wipe()
 
 
+@contextlib.contextmanager
+def counting(quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function to call with how many looks at the nodes there were, and of how many; wipes its line."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    try:
+        yield lambda done, total: _draw(f"{WIPE}look {done} of {total}; Ctrl-C ends with what there is ...")
+    finally:
+        _draw(WIPE)
+
+
+def _draw(text: str) -> None:
+    with contextlib.suppress(OSError, UnicodeEncodeError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 class _Line:
     """The line: drawn once patience is over, also when nothing has answered yet, then with every result."""
 
@@ -44,7 +62,7 @@ class _Line:
         """One more result has come."""
         self._done += 1
         if self._shown:
-            self._draw(f"{WIPE}{self._done} of {self._total} checks have answered ...")
+            _draw(f"{WIPE}{self._done} of {self._total} checks have answered ...")
 
     def wipe(self) -> None:
         """Leave nothing of the line behind."""
@@ -52,17 +70,11 @@ class _Line:
         with self._drawing:
             shown, self._shown = self._shown, False
         if shown:
-            self._draw(WIPE)
+            _draw(WIPE)
 
     def _show(self) -> None:
         with self._drawing:
             if self._timer.finished.is_set():  # wiped while the timer went off
                 return
             self._shown = True
-            self._draw(f"{WIPE}{self._done} of {self._total} checks have answered ...")
-
-    @staticmethod
-    def _draw(text: str) -> None:
-        with contextlib.suppress(OSError, UnicodeEncodeError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            _draw(f"{WIPE}{self._done} of {self._total} checks have answered ...")

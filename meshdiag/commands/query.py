@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +13,6 @@ from meshdiag.commands._options import DATA_FORMATS, complete_metric, shared_fla
 from meshdiag.commands._params import DURATION, RANGE
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
     from meshdiag.model import Range
@@ -46,13 +46,18 @@ def command(
 
     An answer passes, an empty one is unknown; --warn and --crit turn values into a verdict.
 
+    With --direct the nodes' pages are asked, which know the present alone: --range then reads them every --step (or
+    every 2 s) from now on and answers when the span is over; Ctrl-C ends it with what there is.
+
     \b
     Examples:
       meshdiag query 'up{job="agent-mesh"}'
+      meshdiag query --direct 'rate(mesh_messages_total[30s])' --range 1m --step 5s
       meshdiag query 'rate(consensus_failed_rounds_total[5m])' --range 1h --step 30s
       meshdiag query 'mesh_peer_count' --warn 3: --crit 1:
       meshdiag query --metrics 'consensus_*'
     """
+    from meshdiag.commands._progress import counting
     from meshdiag.commands._run import Question, answer, look, show
     from meshdiag.engine import View
     from meshdiag.errors import UsageError
@@ -67,14 +72,27 @@ def command(
         raise UsageError("an expression is missing", hint="meshdiag query 'up'")
     if (plot or step) and span is None:
         raise UsageError("--plot and --step need --range", hint="meshdiag query 'up' --range 1h --step 30s")
-    query = Query(Ask(promql, span, step, warn, crit))
-    report, interrupted = look(invocation, flags, Question("query", extra=(query.check,), view=View(query.table)))
+    ahead = bool(flags.direct and span)
+    if ahead and flags.at:
+        raise UsageError(
+            "--direct with --range watches the nodes from now on, so it cannot look at another moment (--at)",
+            hint="leave --at out, or ask Prometheus: without --direct",
+        )
+    with counting(flags.quiet or not ahead) as on_look:
+        query = Query(Ask(promql, span, step, warn, crit, ahead), on_look)
+        question = Question("query", extra=(query.check,), view=View(query.table))
+        report, interrupted = look(invocation, _patient(flags, span) if ahead else flags, question)
     if query.refused:
         raise UsageError(query.refused.message, hint=query.refused.hint)
     code = show(report, flags, interrupted=interrupted)
     if plot and flags.format == "table":
         _plot(query)
     return code
+
+
+def _patient(flags: Flags, span: timedelta | None) -> Flags:
+    """The flags with a deadline that begins when the span is over: that long is what the user asked for."""
+    return replace(flags, deadline=flags.deadline + (span or timedelta()))
 
 
 def _plot(query: Query) -> None:

@@ -184,8 +184,10 @@ class Evaluation:
         windows = []
         for series in self.selected(selector):
             times, values = series.times, series.values
-            first = 0 if observed or times[0] >= oldest else bisect_left(times, oldest)
+            first = 0 if times[0] >= oldest else bisect_left(times, oldest)
             last = len(times) if times[-1] <= end else bisect_right(times, end)
+            if observed:
+                first = min(first, max(0, last - 2))
             if first >= last:
                 continue
             if first or last < len(times):

@@ -5,6 +5,7 @@ The scraper reads only the families named here; checks use it to find rules over
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 class Needs:
     """What a query asks of its store. ``names``: the metric names, complete unless ``any_name`` (a selector
     without a fixed name). ``window``: whether it needs more than one sample a series. ``past``: the first part
-    of it that asks about another moment (``offset 1h``), in words, or None."""
+    of it that asks about another moment (``offset 1h``), in words, or None. ``reach_ms``: how far back from the
+    moment asked about such parts look; infinite where they name a moment of their own (``@``)."""
 
     names: frozenset[str]
     any_name: bool
     window: bool
     past: str | None
+    reach_ms: float = 0.0
 
 
 def selectors(query: str) -> tuple[Selector, ...]:
@@ -47,14 +50,23 @@ def name_matchers(selector: Selector) -> tuple[Matcher, ...]:
 
 def needs(query: str) -> Needs:
     """What a store must hold for a query to be answered. Raises ``QueryError`` when it does not parse."""
-    expression = parse(query)
-    found = [part for part in walk(expression) if isinstance(part, Selector)]
+    parts = tuple(walk(parse(query)))
+    found = [part for part in parts if isinstance(part, Selector)]
     return Needs(
         names=frozenset(selector.name for selector in found if selector.name is not None),
         any_name=any(selector.name is None for selector in found),
-        window=any(isinstance(part, RangeSelector) for part in walk(expression)),
-        past=next(filter(None, (_past(part) for part in walk(expression))), None),
+        window=any(isinstance(part, RangeSelector) for part in parts),
+        past=next(filter(None, (_past(part) for part in parts)), None),
+        reach_ms=max((_reach(part) for part in parts), default=0.0),
     )
+
+
+def _reach(part: object) -> float:
+    if not isinstance(part, (Selector, Subquery)):
+        return 0.0
+    if isinstance(part.at, int):
+        return math.inf
+    return abs(part.offset_ms) + (part.range_ms if isinstance(part, Subquery) else 0)
 
 
 def _past(part: object) -> str | None:

@@ -52,8 +52,8 @@ Value = float | str | Elements | Windows
 class Options:
     """How to evaluate.
 
-    lookback_ms: how old a sample an instant selector still takes. observed_rates: range selectors take every
-    sample held, however short the span, and ``rate`` and its kin are computed over the observed span alone (see
+    lookback_ms: how old a sample an instant selector still takes. observed_rates: range selectors take at least the
+    last two samples, however short the range, and ``rate`` and its kin are computed over the observed span alone (see
     ``rates.py``). prometheus2: ranges hold their left end, as before Prometheus 3. step_ms: of subqueries that
     name none.
     """

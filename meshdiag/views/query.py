@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import statistics
 from collections.abc import Mapping
@@ -10,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.checks import Check, Outcome
-from meshdiag.errors import QueryError
+from meshdiag.errors import QueryError, SourceError
 from meshdiag.metrics import NAME_LABEL, AbsenceKind, Matrix, Vector
 from meshdiag.model import Column, Finding, Table, Threshold, Verdict
 from meshdiag.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.metrics import Series
@@ -32,13 +33,15 @@ Value = tuple[Mapping[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What ``meshdiag query`` was asked. ``span``: evaluate over it, every ``step``; without, at one moment."""
+    """What ``meshdiag query`` was asked. ``span``: evaluate over it, every ``step``; without, at one moment.
+    ``ahead``: the span lies ahead, and the nodes' pages are read at every step of it."""
 
     promql: str
     span: timedelta | None = None
     step: timedelta | None = None
     warn: Range | None = None
     crit: Range | None = None
+    ahead: bool = False
 
     @property
     def threshold(self) -> Threshold:
@@ -48,16 +51,19 @@ class Ask:
     @property
     def every(self) -> timedelta:
         """The step over the span."""
-        return self.step or max(timedelta(seconds=1), (self.span or timedelta()) / POINTS)
+        return self.step or max(timedelta(seconds=2 if self.ahead else 1), (self.span or timedelta()) / POINTS)
 
 
 class Query:
-    """One expression, fetched once, judged and shown. ``refused`` holds the error when the expression was."""
+    """One expression, fetched once, judged and shown. ``refused`` holds the error when the expression was.
+    ``on_look`` is told of each look at the nodes' pages: how many so far, and of how many."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, on_look: Callable[[int, int], None] = lambda _done, _total: None) -> None:
         self.ask = ask
         self.refused: QueryError | None = None
         self.answer: Vector | Matrix | None = None
+        self._on_look = on_look
+        self._cut = False
 
     @property
     def check(self) -> Check:
@@ -70,17 +76,35 @@ class Query:
         return range_table(answer) if isinstance(answer, Matrix) else instant_table(answer)
 
     async def _fetch(self, inputs: Inputs) -> Vector | Matrix:
-        self.answer = await inputs.memo.once("query", lambda: self._ask(inputs))
+        try:
+            self.answer = await inputs.memo.once("query", lambda: self._ask(inputs))
+        except asyncio.CancelledError:
+            if not self._cut_short(inputs):
+                raise
+        assert self.answer is not None
         return self.answer
+
+    def _cut_short(self, inputs: Inputs) -> bool:
+        """Whether something can be said of what has been seen when a watch is stopped: that is the answer then."""
+        if not self.ask.ahead:
+            return False
+        self._cut = True
+        try:
+            self.answer = inputs.scrape.seen(self.ask.promql, self.ask.every)
+        except SourceError:
+            return False
+        return True
 
     async def _ask(self, inputs: Inputs) -> Vector | Matrix:
         ask = self.ask
         try:
             if ask.span is None:
                 return await inputs.metrics.evaluate(ask.promql, inputs.at)
+            if ask.ahead:
+                return await inputs.scrape.watch(ask.promql, ask.span, ask.every, self._on_look)
             return await inputs.metrics.range(ask.promql, inputs.moment - ask.span, inputs.moment, ask.every)
         except QueryError as error:
-            self.refused = error
+            self.refused = _explained(error, ask.promql)
             raise
 
     def _evidence(self, inputs: Inputs) -> Evidence:
@@ -102,14 +126,32 @@ class Query:
         if isinstance(answer, Vector) and answer.text is not None:
             return Outcome(verdict=Verdict.PASS, summary=f"a string: {answer.text}", evidence=evidence)
         values = _last_values(answer)
+        cut = "cut short: " if self._cut else ""
+        if not values and cut:
+            return Outcome(verdict=Verdict.UNKNOWN, summary=f"{cut}nothing was seen until then", evidence=evidence)
         if not values:
             absence = await inputs.metrics.why_empty(self.ask.promql, inputs.at)
             verdict = Verdict.PASS if absence.kind is AbsenceKind.FILTERED else Verdict.UNKNOWN
             return Outcome(verdict=verdict, summary=absence.message, evidence=evidence)
         if self.ask.warn is None and self.ask.crit is None:
-            return Outcome(verdict=Verdict.PASS, summary=f"{len(values)} series", evidence=evidence)
+            return Outcome(verdict=Verdict.PASS, summary=f"{cut}{len(values)} series", evidence=evidence)
         findings = judge(values, self.ask.threshold)
-        return Outcome(findings, sum_up(findings), evidence)
+        return Outcome(findings, cut + sum_up(findings), evidence)
+
+
+def _explained(refusal: QueryError, promql: str) -> QueryError:
+    """A server's refusal with the place in the query and what was expected there, where our parser agrees."""
+    from meshdiag.promql.parsing import parse
+    from meshdiag.promql.refusals import NotEvaluated
+
+    try:
+        parse(promql)
+    except NotEvaluated:
+        return refusal
+    except QueryError as error:
+        said = "" if error.message == refusal.message else refusal.message
+        return QueryError(error.message, hint=error.hint or said)
+    return refusal
 
 
 def judge(values: Sequence[Value], threshold: Threshold) -> tuple[Finding, ...]:

@@ -247,6 +247,72 @@ async def test_the_past_is_refused_and_not_guessed(query: str) -> None:
     assert node.requests == []
 
 
+STEP = timedelta(seconds=0.1)
+
+
+async def test_a_watch_reads_the_pages_at_every_step_of_the_span() -> None:
+    """One look a step, a point a look, rates over the window that was really seen; the pages are not all kept."""
+    node = FakeNode(lambda number: page(f"c_total {10 * number}\ng {number}\n"))
+    told: list[tuple[int, int]] = []
+    async with running(node):
+        source = scrape([node.address()])
+        gauge = await source.watch("g", 5 * STEP, STEP, lambda done, total: told.append((done, total)))
+        rates = source.seen("rate(c_total[300ms])", STEP)
+    assert list(gauge.series[0].values) == [1, 2, 3, 4, 5, 6]
+    assert told == [(number, 6) for number in range(1, 7)]
+    assert len(node.requests) == 6
+    assert rates.series == (), "what was not asked for is not kept"
+    assert [bool(look.pages) for look in source._observed.looks] == [False] * 4 + [True] * 2
+
+
+async def test_rates_of_a_watch_are_of_their_window() -> None:
+    """A counter that stops has a rate of zero once its last growth is out of the window."""
+    node = FakeNode(lambda number: page(f"c_total {10 * min(number, 4)}\n"))
+    async with running(node):
+        answer = await scrape([node.address()]).watch("rate(c_total[250ms])", 9 * STEP, STEP)
+    first, *_between, last = answer.series[0].values
+    assert first == pytest.approx(100, rel=0.3)
+    assert last == 0
+
+
+async def test_a_node_that_dies_during_a_watch_ends_in_it() -> None:
+    """Its series stops where it died; up tells."""
+    node = FakeNode(lambda number: page(f"g {number}\n") if number < 3 else b"")
+    other = FakeNode(lambda number: page("g 1\n"))
+    async with running(node, other):
+        source = scrape([node.address(), other.address()])
+        answer = await source.watch("g or up == 0", 4 * STEP, STEP)
+    lengths = {(one.labels["__name__"], one.labels["instance"]): list(one.values) for one in answer.series}
+    assert lengths[("g", node.address().instance)] == [1, 2]
+    assert lengths[("up", node.address().instance)] == [0, 0, 0]
+    assert len(lengths[("g", other.address().instance)]) == 5
+
+
+async def test_a_watch_that_cannot_succeed_ends_at_once() -> None:
+    """A name that nobody has, a query about a past that will not be seen, one that has no value at a moment."""
+    node = FakeNode(lambda _: page("a 1\n"))
+    async with running(node):
+        source = scrape([node.address()])
+        for query in ("a offset 1h", "a @ 1000", "max_over_time(a[1h:1m])"):
+            with pytest.raises(SourceError, match="no history"):
+                await source.watch(query, 5 * STEP, STEP)
+        with pytest.raises(QueryError, match="one value a series"):
+            await source.watch("a[5m]", 5 * STEP, STEP)
+        with pytest.raises(QueryError, match="more than 11000 looks"):
+            await source.watch("a", timedelta(hours=10), timedelta(seconds=1))
+        assert node.requests == []
+        assert (await source.watch("nosuch", timedelta(hours=1), timedelta(seconds=1))).series == ()
+        assert len(node.requests) == 1
+
+
+async def test_a_watch_may_look_back_upon_itself() -> None:
+    """What lies within the span is known once it has been seen."""
+    node = FakeNode(lambda number: page(f"a {number}\n"))
+    async with running(node):
+        answer = await scrape([node.address()]).watch("a - a offset 200ms", 4 * STEP, STEP)
+    assert list(answer.series[0].values) == [2, 2, 2]
+
+
 async def test_a_wrong_query_costs_no_request() -> None:
     """What does not parse is refused before a node is bothered."""
     node = FakeNode(lambda _: page("a 1\n"))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CLOCK = "node_time_seconds"
 SYNTHETIC = frozenset({"up", "scrape_duration_seconds"})
+KEPT = 2
+"""Looks of which the pages themselves are kept: over an hour of looks they would fill the memory."""
 DATE_HALF_S = 0.5
 """The Date header has whole seconds, cut off: on the average the clock stood half a second later."""
 
@@ -45,12 +47,19 @@ class _Node:
 
 @dataclass(slots=True)
 class Look:
-    """The pages of all nodes, fetched once. ``began``: epoch seconds. ``loaded``: names read from them."""
+    """The pages of all nodes, fetched once. ``began`` and ``ended``: epoch seconds. ``loaded``: names read from
+    them. ``closed``: the pages themselves are gone, so that nothing more can be read from them."""
 
     pages: Sequence[NodePage]
     began: float
     loaded: set[str] = field(default_factory=set)
     all_loaded: bool = False
+    ended: float = 0.0
+    closed: bool = False
+
+    def close(self) -> None:
+        """Let go of the pages."""
+        self.closed, self.pages = True, ()
 
 
 class Observed:
@@ -80,19 +89,21 @@ class Observed:
             self.load_all()
         elif loaded:
             self.load(loaded)
+        for earlier in self.looks[:-KEPT]:
+            earlier.close()
 
     def load(self, names: set[str]) -> None:
         """Read these families from every look, unless they have been read before."""
         for look in self.looks:
             missing = frozenset(names - look.loaded - SYNTHETIC)
-            if missing and not look.all_loaded:
+            if missing and not look.all_loaded and not look.closed:
                 look.loaded |= missing
                 self._read(look, Reader(missing, self._heads), missing)
 
     def load_all(self) -> None:
         """Read everything that stands on the pages."""
         for look in self.looks:
-            if not look.all_loaded:
+            if not look.all_loaded and not look.closed:
                 look.all_loaded = True
                 self._read(look, Reader(None, self._heads), None, frozenset(look.loaded))
 

@@ -18,7 +18,8 @@ from meshdiag.errors import LeftOut, QueryError, SourceError, Trouble
 from meshdiag.metrics import AbsenceKind, Described, Matrix
 from meshdiag.model import Evidence
 from meshdiag.promql import evaluator
-from meshdiag.promql.selectors import Needs, metric_names, needs
+from meshdiag.promql.selectors import Needs, metric_names, needs, selectors
+from meshdiag.promql.store import Store
 from meshdiag.promql.values import Options
 from meshdiag.sources.http import curl
 from meshdiag.sources.scrape.absence import classify
@@ -26,7 +27,7 @@ from meshdiag.sources.scrape.observed import SYNTHETIC, Look, Observed
 from meshdiag.sources.scrape.pages import PageFetcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from meshdiag.context import Endpoint, NodeAddress
@@ -160,10 +161,58 @@ class Scrape:
         self._refuse_past(wanted, None)
         looks = self._observed.looks
         if not looks or start.timestamp() < looks[0].began - FRESH_S:
-            raise self._no_history("a range query")
+            raise self._no_history("a range query", "--direct with --range watches them from now on; or ask Prometheus")
         await self._prepare(wanted)
         span = (round(start.timestamp() * 1000), round(end.timestamp() * 1000), round(step.total_seconds() * 1000))
         return self._heard(evaluator.over_range(self._observed.store, query, *span, OPTIONS))
+
+    async def watch(
+        self, query: str, span: timedelta, step: timedelta, on_look: Callable[[int, int], None] = lambda _n, _of: None
+    ) -> Matrix:
+        """Look at the pages every ``step`` for ``span``, from now on, and evaluate at each look.
+
+        ``on_look`` is told how many looks there have been, and of how many. Raises what ``instant`` raises, before
+        the first look where the query cannot be evaluated over a range.
+        """
+        wanted = needs(query)
+        if wanted.reach_ms > span.total_seconds() * 1000:
+            raise self._no_history(f"'{wanted.past}'")
+        looks = int(span / step) + 1
+        if looks > evaluator.MAX_STEPS:
+            raise QueryError(f"more than {evaluator.MAX_STEPS} looks", hint="use a longer step or a shorter range")
+        evaluator.over_range(Store(), query, 0, 0, 1, OPTIONS)  # what is wrong with the query is said at once
+        began = time.time()
+        for number in range(looks):
+            left = began + number * step.total_seconds() - time.time()
+            if left < 0 < number < looks - 1:  # the look before took longer than a step
+                continue
+            await asyncio.sleep(max(0.0, left))
+            await self._look()
+            self._load(_Batch(set(wanted.names), wanted.any_name))
+            if not number and not self._expected:
+                self._refuse_silence()
+            on_look(number + 1, looks)
+            if not number and self._nobody_has(query):
+                break  # a mistyped name is said now, not when the span is over
+        return self.seen(query, step)
+
+    def _nobody_has(self, query: str) -> bool:
+        """Whether all nodes answer, and none of them has anything that a query names."""
+        found = selectors(query)
+        answering = all(page.error is None for page in self._observed.looks[-1].pages)
+        return answering and bool(found) and not any(map(self._observed.store.select, found))
+
+    def seen(self, query: str, step: timedelta) -> Matrix:
+        """Evaluate every ``step`` over the looks taken so far, each at the moment when all of its pages had come."""
+        looks = self._observed.looks
+        if not looks:
+            raise SourceError("the nodes have not been looked at yet", trouble=Trouble.NOT_AVAILABLE, source=self.name)
+        every = step.total_seconds()
+        places = [round((look.began - looks[0].began) / every) for look in looks]
+        late = max(look.ended - looks[0].began - place * every for look, place in zip(looks, places, strict=True))
+        first = looks[0].began + late
+        start, end = round(first * 1000), round((first + places[-1] * every) * 1000)
+        return self._heard(evaluator.over_range(self._observed.store, query, start, end, round(every * 1000), OPTIONS))
 
     async def why_empty(self, query: str, at: datetime | None = None) -> Absence:
         """Why ``query`` had no answer, from the pages of the last look."""
@@ -242,7 +291,7 @@ class Scrape:
     async def _look(self) -> None:
         began = time.time()
         pages = await self._fetcher.fetch_all(self.nodes)
-        self._observed.add(Look(pages, began))
+        self._observed.add(Look(pages, began, ended=time.time()))
 
     def _refuse_silence(self) -> None:
         """Raise when no node at all answered: then nothing can be said, not even that something is absent."""
@@ -277,10 +326,10 @@ class Scrape:
         if at is not None and abs(at.timestamp() - time.time()) > PRESENT_S:
             raise self._no_history(f"the moment {at:%Y-%m-%d %H:%M:%S %Z}".rstrip())
 
-    def _no_history(self, what: str) -> SourceError:
+    def _no_history(self, what: str, hint: str = "ask Prometheus, once it answers") -> SourceError:
         return SourceError(
             f"node pages hold no history, so {what} cannot be answered",
             trouble=Trouble.NOT_AVAILABLE,
             source=self.name,
-            hint="ask Prometheus, once it answers",
+            hint=hint,
         )
