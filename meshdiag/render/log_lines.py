@@ -6,6 +6,7 @@ On a terminal a line bears the time of day, and a line of its own tells a new da
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from meshdiag.render.ansi import ALARM, BLUE, BOLD, CYAN, DIM, GREEN, MAGENTA, R
 from meshdiag.render.safe import encodable, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from meshdiag.logs.record import Record
 
@@ -143,7 +144,7 @@ class LogLines:
         if not record.fields:
             return ""
         said = {record.message, record.component, record.node}
-        pairs = []
+        pairs: list[str] = []
         for name, value in _flat(record.fields):
             if name in SAID or (isinstance(value, str) and value in said):
                 continue
@@ -160,6 +161,18 @@ class LogLines:
         if text.isascii() and text.isprintable() and (limit is None or len(text) <= limit):
             return text
         return encodable(one_line(text, limit), self._dress.encoding)
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """What to call each file on a line: its name alone, as much of its path before it as tells it from the others."""
+    names = {path: path.rpartition("/")[2] or path for path in dict.fromkeys(paths)}
+    for depth in range(2, 12):
+        counts = Counter(names.values())
+        doubled = [path for path, name in names.items() if counts[name] > 1]
+        if not doubled:
+            break
+        names.update({path: "/".join(path.split("/")[-depth:]) for path in doubled})
+    return names
 
 
 def shown_value(value: Any) -> str:
