@@ -27,7 +27,7 @@ from meshdiag.sources.scrape.observed import SYNTHETIC, Look, Observed
 from meshdiag.sources.scrape.pages import PageFetcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from meshdiag.context import Endpoint, NodeAddress
@@ -213,6 +213,28 @@ class Scrape:
         first = looks[0].began + late
         start, end = round(first * 1000), round((first + places[-1] * every) * 1000)
         return self._heard(evaluator.over_range(self._observed.store, query, start, end, round(every * 1000), OPTIONS))
+
+    async def samples(self, queries: Iterable[str], *, afresh: bool = False) -> Store:
+        """The store, once it holds what all these queries read: from the last looks while they are fresh, two of
+        them where a query needs that; ``afresh``: from one more look. For evaluations that go on over several
+        looks. Raises ``SourceError`` when no node answers and none is expected to."""
+        wanted = [needs(query) for query in queries]
+        names = frozenset(name for one in wanted for name in one.names)
+        together = Needs(names, any(one.any_name for one in wanted), any(one.window for one in wanted), None)
+        if not afresh:
+            await self._prepare(together)
+            return self._observed.store
+        await self._look()
+        self._load(_Batch(set(names), together.any_name))
+        if not self._expected:
+            self._refuse_silence()
+        return self._observed.store
+
+    @property
+    def observed_s(self) -> float:
+        """Seconds between the first look and the last; 0 where there was one at most."""
+        looks = self._observed.looks
+        return looks[-1].began - looks[0].began if looks else 0.0
 
     async def why_empty(self, query: str, at: datetime | None = None) -> Absence:
         """Why ``query`` had no answer, from the pages of the last look."""
