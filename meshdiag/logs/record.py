@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,21 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 """Nanoseconds in a second: the unit of time in the log engine, because formats and Loki go that far."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """An aware moment in nanoseconds since the epoch."""
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def moment_of(time_ns: int) -> datetime:
+    """The moment (UTC) of nanoseconds since the epoch; the last or first that there is where it is beyond."""
+    try:
+        return EPOCH + timedelta(microseconds=time_ns // 1000)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if time_ns > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 class Level(IntEnum):
