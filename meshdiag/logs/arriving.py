@@ -1,0 +1,179 @@
+"""All the names that a user asked to follow: what arrives in any of them, as whole lines, in order.
+
+Names are literal paths (also of files that are still to come), globs and folders; in these, files that appear later
+are followed from their start, and what rotation made of a followed file is not taken for a file of its own.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.files import STDIN
+from meshdiag.logs.reels import BLOCK, Lines, Shared, identity_of
+from meshdiag.logs.rotation import COMPRESSED, live_names
+from meshdiag.logs.tailing import Tail
+from meshdiag.logs.watching import Watch, folders_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from meshdiag.logs.tally import Tally
+    from meshdiag.logs.watching import Changes, Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Whole lines of one name, each with its newline. ``file`` is the name as it was asked for."""
+
+    file: str
+    lines: bytes
+
+
+class Arrivals:
+    """What arrives, round by round: each round holds at most one piece of each name. Use as a context manager.
+
+    Made, it has opened what is there: everything written from then on arrives. ``opened`` are the names of these,
+    and from where in each (bytes) the arrivals begin; before that lies the history.
+    """
+
+    def __init__(self, paths: Sequence[str], tally: Tally, stop: Stop, *, polling: bool = False) -> None:
+        self._paths = [os.path.expanduser(path) for path in paths if path != STDIN]  # noqa: PTH111
+        self._stop = stop
+        self._watch = Watch(stop, polling=polling)
+        self._shared = Shared(self._watch, tally)
+        self._tails: dict[str, Tail] = {}
+        self._moved: dict[str, tuple[int, int]] = {}
+        self._stdin = Lines(tally) if STDIN in paths else None
+        if self._stdin is not None:
+            self._watch.stream(0)
+        self._find(from_start=False)
+        self.opened = {path: tail.reel.position for path, tail in self._tails.items() if tail.reel is not None}
+        if self._watch.why_polling and not polling:
+            tally.notes.append(f"changes are looked for ten times a second: {self._watch.why_polling}")
+
+    def __enter__(self) -> Arrivals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for tail in self._tails.values():
+            tail.close()
+        self._tails.clear()
+        self._watch.close()
+
+    def rounds(self) -> Iterator[list[Piece]]:
+        """Pieces as they arrive, until the stop is set, or the standard input has ended and there is nothing else."""
+        yield from self._look(list(self._tails.values()))
+        while not self._stop.is_set and (self._paths or self._stdin is not None):
+            changes = self._watch.wait()
+            if changes.streams:
+                yield from self._streams()
+            if changes.all or self._concerns(changes.names):
+                self._find(from_start=True)
+                yield from self._look(list(self._tails.values()))
+            elif changes.files:
+                yield from self._drain(changes)
+
+    def _drain(self, changes: Changes) -> Iterator[list[Piece]]:
+        touched = [tail for tail in self._tails.values() if not changes.files.isdisjoint(tail.numbers)]
+        yield from _by_rounds({tail.path: tail.drain() for tail in touched})
+
+    def _look(self, tails: list[Tail]) -> Iterator[list[Piece]]:
+        yield from _by_rounds({tail.path: tail.look() for tail in tails})
+
+    def _streams(self) -> Iterator[list[Piece]]:
+        assert self._stdin is not None
+        arrived = os.read(0, BLOCK)
+        lines = self._stdin.of(arrived, 0, len(arrived)) if arrived else self._stdin.last()
+        if not arrived:
+            self._watch.leave(0)
+            self._stdin = None
+        if lines:
+            yield [Piece(STDIN, lines)]
+
+    # Names
+
+    def _find(self, *, from_start: bool) -> None:
+        """Follow the names that are there now and were not before."""
+        for path in self._listed():
+            if path not in self._tails and not self._is_moved(path):
+                self._tails[path] = Tail(path, self._shared, from_start=from_start)
+        for folder in folders_of([*self._tails, *(one for one in self._paths if _is_pattern(one))]):
+            self._watch.folder(folder)
+
+    def _listed(self) -> list[str]:
+        found: dict[str, None] = {}
+        for path in self._paths:
+            if os.path.isdir(path):  # noqa: PTH112
+                found.update(dict.fromkeys(_live(_files_in(path))))
+            elif _is_pattern(path):
+                found.update(dict.fromkeys(_live(sorted(glob.glob(path, recursive=True)))))  # noqa: PTH207
+            else:
+                found[path] = None
+        return list(found)
+
+    def _is_moved(self, path: str) -> bool:
+        """Whether a found name leads to a file that is followed already: renamed, linked, or asked for twice."""
+        if path in self._paths:
+            return False
+        try:
+            now = identity_of(os.stat(path))  # noqa: PTH116
+        except OSError:
+            return True
+        if now in self._shared.held:
+            self._moved[path] = now
+        return self._moved.get(path) == now
+
+    def _concerns(self, names: set[bytes]) -> bool:
+        """Whether one of these base names may be a file that is followed, or to be followed."""
+        if not names:
+            return False
+        followed = {os.path.basename(one) for path in self._tails for one in (path, os.path.realpath(path))}  # noqa: PTH119
+        texts = {os.fsdecode(name) for name in names}
+        if not texts.isdisjoint(followed):
+            return True
+        patterns = [os.path.basename(path) for path in self._paths if _is_pattern(path)]  # noqa: PTH119
+        return any(os.path.isdir(path) for path in self._paths) or any(  # noqa: PTH112
+            fnmatch.fnmatch(text, pattern) for text in texts for pattern in patterns
+        )
+
+
+def _by_rounds(looks: dict[str, Iterator[bytes]]) -> Iterator[list[Piece]]:
+    """The next piece of each name, round after round, until none has more."""
+    while looks:
+        found = []
+        for path, look in list(looks.items()):
+            lines = next(look, None)
+            if lines is None:
+                del looks[path]
+            else:
+                found.append(Piece(path, lines))
+        if found:
+            yield found
+
+
+def _is_pattern(path: str) -> bool:
+    return glob.has_magic(path) and not os.path.lexists(path)
+
+
+def _files_in(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.path for entry in entries if entry.is_file() and not entry.name.startswith("."))
+
+
+def _live(paths: list[str]) -> list[str]:
+    """Those that grow: neither compressed nor what rotation made of another one among them."""
+    names = set(paths)
+    return [path for path in paths if not path.endswith(COMPRESSED) and names.isdisjoint(_bases(path))]
+
+
+def _bases(path: str) -> list[str]:
+    folder, name = os.path.split(path)
+    return [os.path.join(folder, base) for base in live_names(name)]  # noqa: PTH118
