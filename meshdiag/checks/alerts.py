@@ -17,6 +17,7 @@ from meshdiag.checks.readings.alertboard import (
     ensure_samples,
     is_watchdog,
     read_alerts,
+    tell_apart,
 )
 from meshdiag.checks.readings.blindness import CHUNK, RuleText, count_query, judge_rules, names_read, with_parts
 from meshdiag.checks.readings.per_node import MESH
@@ -77,22 +78,8 @@ def judge_alerts(rows: Iterable[AlertRow], firing: Verdict, pending: Verdict, no
             row.value if row.value is not None and isfinite(row.value) else None,
             labels=row.labels,
         )
-        for row, subject in zip(rows, subjects(rows), strict=True)
+        for row, subject in zip(rows, tell_apart([(row.subject, row.labels) for row in rows]), strict=True)
     )
-
-
-def subjects(rows: Sequence[AlertRow]) -> list[str]:
-    """What each row is about; rows that would read the same are told apart by the labels that differ."""
-    alike: dict[str, list[AlertRow]] = {}
-    for row in rows:
-        alike.setdefault(row.subject, []).append(row)
-    return [" ".join((row.subject, *_distinct(row, alike[row.subject]))) for row in rows]
-
-
-def _distinct(row: AlertRow, alike: Sequence[AlertRow]) -> Iterable[str]:
-    for key in sorted(row.labels):
-        if any(other.labels.get(key) != row.labels[key] for other in alike):
-            yield f"{key}={row.labels[key]}"
 
 
 def say_state(row: AlertRow, now: datetime) -> str:

@@ -34,6 +34,7 @@ from meshdiag.checks.readings.per_node import (
     to_outcome,
     why_nobody,
 )
+from meshdiag.metrics import Vector
 from meshdiag.model import Evidence, Finding, Threshold, Verdict, at_most
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.roster import Roster
-    from meshdiag.metrics import Vector
 
 
 @check(
@@ -203,7 +203,10 @@ async def byzantine(inputs: Inputs) -> Outcome:
     """Who is accused, and by whom; the reporting node where the accused is not named."""
     selector = BYZANTINE.selector(inputs.context.job)
     query = f"max by (instance, peer) ({selector} > 0)"
-    readings, accusing = await asyncio.gather(read_nodes(inputs, BYZANTINE), inputs.metrics.instant(query, inputs.at))
+    readings = await read_nodes(inputs, BYZANTINE)
+    accusing = Vector(())
+    if any(value > 0 for value in readings.values.values()):
+        accusing = await inputs.metrics.instant(query, inputs.at)
     findings = judge_accusations(readings, accusations(accusing, readings.roster), inputs.threshold)
     said = [f"{one.labels.get('instance', '')} {one.labels.get('peer', '')} {one.value:g}" for one in accusing.samples]
     who = inputs.metrics.evidence(query, inputs.at, "\n".join(said[:EXCERPT_LINES]))

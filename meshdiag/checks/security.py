@@ -6,14 +6,15 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, UP, WINDOW, Unit
+from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, START_TIME, UP, WINDOW, Unit
 from meshdiag.checks import check
+from meshdiag.checks.readings.matching import any_of
 from meshdiag.checks.readings.per_node import MESH, judge_readings, judged_outcome, read_nodes, to_outcome
 from meshdiag.durations import format_duration
 from meshdiag.model import Threshold, Verdict, at_most
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 TYPE_LABELS = ("type", "attack_type", "attack", "kind")
 """Under which of these labels meshes name the type of an attack."""
+
+FEW = 50
+"""Instances that are named in a question; more would make a regular expression that costs more than it saves."""
 
 LEAST_DIRECT_RATE = 2.0
 """Failures a second below which two page reads some two seconds apart are a few single events, not a rate."""
@@ -94,22 +98,39 @@ def name_expired(finding: Finding) -> Finding:
 )
 async def attacks(inputs: Inputs) -> Outcome:
     """Attacks detected over the window (between two page reads when there is no history), by node."""
-    by_type, *newborn = queries = attack_queries(inputs)
-    readings, answers = await asyncio.gather(
-        read_nodes(inputs, ATTACKS, f"sum by (instance) ({growth(inputs)})"),
-        asyncio.gather(*(inputs.metrics.instant(query, inputs.at) for query in newborn)),
-    )
-    if any(value > 0 for value in readings.values.values()):
-        # Which types there are matters only then: with a series a type, asking costs the server several times more.
-        answers = [await inputs.metrics.instant(by_type, inputs.at), *answers]
     history = inputs.metrics.history
-    counted = count_attacks(answers, whole=history)
+    readings, suspects = await (read_totals(inputs) if history else read_growth(inputs))
+    counted: dict[str, dict[str, float]] = {}
+    if suspects:
+        # Only then, and only of them: a counter has a series a type, and a window of them costs the server much.
+        asked = (inputs.metrics.instant(query, inputs.at) for query in attack_queries(inputs, suspects))
+        counted = count_attacks(await asyncio.gather(*asked), whole=history)
     judged = with_counts(readings, counted)
     unit = Unit.COUNT if history else Unit.PER_SECOND
     findings = judge_readings(judged, inputs.threshold, unit, good="no attack detected", bad="attacks detected")
     outcome = to_outcome(judged, tuple(name_types(finding, counted) for finding in findings))
-    more = (inputs.metrics.evidence(query, inputs.at) for query in queries)
+    more = (inputs.metrics.evidence(query, inputs.at) for query in attack_queries(inputs))
     return replace(outcome, evidence=(*outcome.evidence, *more))
+
+
+async def read_totals(inputs: Inputs) -> tuple[Readings, tuple[str, ...]]:
+    """Every node with no attack yet, and the instances of which that is not known: their counter is above 0, or may
+    have been before their process started anew."""
+    job = inputs.context.job
+    readings, started = await asyncio.gather(
+        read_nodes(inputs, ATTACKS, f"sum by (instance) ({ATTACKS.selector(job)})"),
+        inputs.metrics.instant(START_TIME.per_instance(job), inputs.at),
+    )
+    began, starts = (inputs.moment - inputs.window).timestamp(), started.by("instance")
+    values = readings.values
+    suspects = tuple(name for name, total in values.items() if total != 0 or not starts.get(name, began) < began)
+    return replace(readings, values=dict.fromkeys(values, 0.0)), suspects
+
+
+async def read_growth(inputs: Inputs) -> tuple[Readings, tuple[str, ...]]:
+    """The growth on every node between two page reads, and the instances where there is any."""
+    readings = await read_nodes(inputs, ATTACKS, f"sum by (instance) ({growth(inputs)})")
+    return readings, tuple(name for name, value in readings.values.items() if value > 0)
 
 
 def with_counts(readings: Readings, counted: Mapping[str, Mapping[str, float]]) -> Readings:
@@ -124,10 +145,10 @@ def with_counts(readings: Readings, counted: Mapping[str, Mapping[str, float]]) 
     return replace(readings, values={**readings.values, **totals}, missing=missing)
 
 
-def growth(inputs: Inputs) -> str:
+def growth(inputs: Inputs, extra: str = "") -> str:
     """By how much each series of the counter has grown: over the window; without history, where two page reads
-    lie a moment apart, by how much a second."""
-    selector = ATTACKS.selector(inputs.context.job)
+    lie a moment apart, by how much a second. ``extra`` holds further matchers."""
+    selector = ATTACKS.selector(inputs.context.job, extra=extra)
     return f"increase({selector}[{span(inputs)}])" if inputs.metrics.history else f"rate({selector}[{WINDOW}])"
 
 
@@ -136,18 +157,20 @@ def span(inputs: Inputs) -> str:
     return format_duration(max(60, round(inputs.window.total_seconds())))
 
 
-def attack_queries(inputs: Inputs) -> list[str]:
-    """Where the counter grew, by type; and the series that are new on a node that is not.
+def attack_queries(inputs: Inputs, instances: Sequence[str] = ()) -> list[str]:
+    """Where the counter grew, by type; and the series that are new on a node that is not. Of these ``instances``,
+    where they are few.
 
     A node that counts by type often has no series of a type before its first attack, and such a series is born
     with that attack in it: ``increase`` sees no growth in it.
     """
     grouping = f"sum by (instance, {', '.join(TYPE_LABELS)})"
-    grown = f"{grouping} ({growth(inputs)}) > 0"
+    extra = f'instance=~"{any_of(instances)}"' if 0 < len(instances) <= FEW else ""
+    grown = f"{grouping} ({growth(inputs, extra)}) > 0"
     if not inputs.metrics.history:
         return [grown]
     job, window = inputs.context.job, span(inputs)
-    selector, old_nodes = ATTACKS.selector(job), f"{UP.selector(job)} offset {window} == 1"
+    selector, old_nodes = ATTACKS.selector(job, extra=extra), f"{UP.selector(job)} offset {window} == 1"
     # A series at 0 tells nothing: dropped at once, thousands of them need not be matched.
     newborn = f"{selector} > 0 unless {selector} offset {window} > 0"
     return [grown, f"{grouping} (({newborn}) and on (instance) ({old_nodes}))"]

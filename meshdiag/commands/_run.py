@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
     from meshdiag.engine import View
-    from meshdiag.model import Report
+    from meshdiag.model import Report, Result
+
+ASKED_S = 0.01
+"""So long after the first answer the questions that waited for it have gone out."""
 
 T = TypeVar("T")
 
@@ -93,6 +96,22 @@ def run_loop(main: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
         loop.close()
 
 
+def preparing(fmt: str, on_result: Callable[[Result], None]) -> Callable[[Result], None]:
+    """``on_result``, and what prints the answer imported at the first result: while the servers think about theirs."""
+    from meshdiag.render import prepare
+
+    begun = False
+
+    def note(result: Result) -> None:
+        nonlocal begun
+        if not begun and result.verdict is not Verdict.SKIP:
+            begun = True
+            asyncio.get_running_loop().call_later(ASKED_S, prepare, fmt)
+        on_result(result)
+
+    return note
+
+
 async def _look(
     invocation: Invocation, flags: Flags, question: Question, checks: Sequence[Check], stop: asyncio.Event
 ) -> tuple[Report, bool]:
@@ -116,7 +135,7 @@ async def _look(
                 flags.at,
                 question.wanted,
                 deadline_s=flags.deadline.total_seconds(),
-                on_result=on_result,
+                on_result=preparing(flags.format, on_result),
             )
             answers = await run_checks(checks, run, stop, view=question.view)
     report = Report(

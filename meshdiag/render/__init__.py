@@ -39,6 +39,12 @@ def render_report(
     stream.write(_text(report, fmt, encoding))
 
 
+def prepare(fmt: str) -> None:
+    """Import what ``render_report`` needs for a format: to be called while nothing else is to be done."""
+    if fmt == "table":
+        import meshdiag.render.terminal  # noqa: F401
+
+
 def _text(report: Report, fmt: str, encoding: str) -> str:
     """The whole text in a format; what ``encoding`` cannot carry is written as the format writes it."""
     if fmt == "json":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from meshdiag.model import Verdict
-from tests.unit.memory_metrics import ask, mesh
+from tests.unit.memory_metrics import NOW, ask, mesh
 
 if TYPE_CHECKING:
     from meshdiag.checks import Outcome
@@ -73,6 +73,30 @@ async def test_security_attacks_see_a_series_that_is_born_with_the_first_attack(
     outcome = await ask("security.attacks", memory)
     assert verdicts(outcome) == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
     assert outcome.findings[0].value == 2
+
+
+async def test_security_attacks_before_a_restart_are_not_lost():
+    """A counter that stands at 0 because its process began anew still tells of the attack before that."""
+    memory = mesh()
+    for instance, reset in ((ONE, 600), (TWO, 9000), (THREE, 600)):
+        memory.add("process_start_time_seconds", instance, NOW.timestamp() - reset)
+    memory.add("security_attacks_detected_total", ONE, lambda age: 0 if age < 600 or age > 1200 else 4, type="sybil")
+    memory.add("security_attacks_detected_total", TWO, 0, type="sybil")
+    memory.add("security_attacks_detected_total", THREE, 0, type="sybil")
+    outcome = await ask("security.attacks", memory)
+    assert verdicts(outcome) == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+    assert outcome.findings[0].value == 4
+
+
+async def test_a_quiet_mesh_is_not_asked_for_a_window_of_every_attack_series():
+    """Counters at 0 in processes older than the window had no attack in it: the present values are enough."""
+    memory = mesh()
+    for instance in ALL:
+        memory.add("process_start_time_seconds", instance, NOW.timestamp() - 9000)
+        memory.add("security_attacks_detected_total", instance, 0, type="sybil")
+    outcome = await ask("security.attacks", memory)
+    assert verdicts(outcome) == [Verdict.PASS] * 3
+    assert not [query for query in memory.asked if "attacks" in query and "[" in query]
 
 
 async def test_security_attacks_without_history_are_the_growth_between_two_reads():

@@ -94,6 +94,20 @@ def is_watchdog(name: str) -> bool:
     return _WATCHDOG.fullmatch(name) is not None
 
 
+def tell_apart(named: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+    """Names for things with labels; those that would read the same get the labels that differ."""
+    alike: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for name, labels in named:
+        alike[name].append(labels)
+    return [" ".join((name, *_distinct(labels, alike[name]))) for name, labels in named]
+
+
+def _distinct(labels: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> Iterable[str]:
+    for key in sorted(labels):
+        if any(other.get(key) != labels[key] for other in alike):
+            yield f"{key}={labels[key]}"
+
+
 async def read_alerts(inputs: Inputs) -> AlertBoard:
     """The board, fetched once a run and narrowed to what is wanted; of the moment ``at`` where one is asked about.
 

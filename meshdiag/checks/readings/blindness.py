@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshdiag.checks.readings.matching import any_of
 from meshdiag.errors import QueryError
 from meshdiag.model import Finding, Verdict
 from meshdiag.promql.expressions import Binary, Call, Selector, children
@@ -13,7 +13,7 @@ from meshdiag.promql.parsing import parse
 from meshdiag.promql.selectors import metric_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from meshdiag.promql.expressions import Expression
 
@@ -52,15 +52,10 @@ def with_parts(names: Collection[str]) -> list[str]:
 
 def count_query(names: Iterable[str], instances: Iterable[str] = ()) -> str:
     """How many series there are of each of these names; on these instances where any are given."""
-    matchers = [f'__name__=~"{_any_of(names)}"']
-    if alike := _any_of(instances):
+    matchers = [f'__name__=~"{any_of(names)}"']
+    if alike := any_of(instances):
         matchers.append(f'instance=~"{alike}"')
     return f"count by (__name__) ({{{','.join(matchers)}}})"
-
-
-def _any_of(texts: Iterable[str]) -> str:
-    """A regular expression for just these texts, as it stands within quotes."""
-    return "|".join(map(re.escape, texts)).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def judge_rules(rules: Iterable[RuleText], present: Collection[str]) -> tuple[Finding, ...]:
@@ -96,19 +91,25 @@ def _lack(name: str, present: Collection[str]) -> str:
 
 
 def blinding(expression: Expression, present: Collection[str]) -> set[str]:
-    """The names without series that keep an expression from ever giving anything.
+    """The names without series that keep an expression from ever giving anything."""
+    blind = blind_selectors(expression, lambda selector: selector.name is None or selector.name in present)
+    return {selector.name for selector in blind if selector.name is not None}
+
+
+def blind_selectors(expression: Expression, sees: Callable[[Selector], bool]) -> set[Selector]:
+    """The selectors that see nothing and so keep an expression from ever giving anything.
 
     Absence is what ``absent`` asks for; of the sides of ``or`` one is enough; the right side of ``unless`` may be
     empty.
     """
     match expression:
         case Selector(name=name):
-            return {name} if name is not None and name not in OWN and name not in present else set()
+            return set() if name in OWN or sees(expression) else {expression}
         case Call(function="absent" | "absent_over_time"):
             return set()
         case Binary(op="or", left=left, right=right):
-            first, second = blinding(left, present), blinding(right, present)
+            first, second = blind_selectors(left, sees), blind_selectors(right, sees)
             return first | second if first and second else set()
         case Binary(op="unless", left=left):
-            return blinding(left, present)
-    return {name for child in children(expression) for name in blinding(child, present)}
+            return blind_selectors(left, sees)
+    return {one for child in children(expression) for one in blind_selectors(child, sees)}

@@ -76,7 +76,8 @@ class Batcher(Generic[Result]):
             asyncio.get_running_loop().call_soon(self._tick, key, now, left)
             return
         waiting = self._waiting.pop(key)
-        for queries in chunks(list(waiting)):
+        # The shortest first: which nodes there are is asked in a few words, and all else waits for it.
+        for queries in chunks(sorted(waiting, key=len)):
             task = asyncio.create_task(self._deliver({query: waiting[query] for query in queries}, key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
