@@ -1,0 +1,82 @@
+"""What stands behind the header of a text line: which part of the program speaks, on which node, and the message."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from meshdiag.logs.formats.lines import text_of
+
+_LOOK = 300
+"""Characters in which names are looked for."""
+
+_NAME = r"[A-Za-z_][\w.$/@<>-]{0,127}"
+_EDGE = re.compile(r"[\s|:,;=/>\])-]{0,8}")
+_BRACKETED = re.compile(r"\[([^\]\n]{0,120})\][\s:|-]{0,4}")
+_COLON = re.compile(rf"({_NAME}(?:\([\w-]{{1,40}}\))?)(?:\[\d{{1,10}}\])?: +")
+_DASH = re.compile(rf"({_NAME}) +(?:-+|\|) +")
+_TAGGED = re.compile(rf"({_NAME}) +(?=[\w.]{{1,40}}=)")
+_LAST = re.compile(r" \(([\w$]{1,80}(?:\.[\w$]{1,80}){1,12})\)\s*\Z")
+_PROCESS = re.compile(
+    rf"(?:\A|[ \]])(?P<node>\S{{1,128}}) (?P<component>{_NAME}(?:\([\w-]{{1,40}}\))?)\[\d{{1,10}}\]: "
+)
+_NODE = re.compile(r"\bnode(?:_?id)?[=:] ?\"?([A-Za-z0-9_.:-]{1,100})")
+_PLAIN = re.compile(rf"{_NAME}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a message's text holds."""
+
+    component: str
+    node: str
+    message: str
+
+
+def anatomy(raw: bytes, before: str, *, named: bool) -> Parts:
+    """The parts of what follows a header, continuation lines included. ``before`` is what stood between time and
+    level; ``named`` tells whether the text may begin with the name of a component."""
+    text = text_of(raw)
+    line, newline, more = text.partition("\n")
+    line = line.rstrip("\r")
+    message = line if line.startswith(("[", "(")) else line[_end(_EDGE.match(line)) :]
+    component = before if _PLAIN.match(before) else ""
+    host = ""
+    if named and not component:
+        component, host, message = _speaker(message)
+        inner = before.strip("[]() ")
+        if not component and _PLAIN.match(inner):
+            component = inner
+    found = _NODE.search(line, 0, _LOOK)
+    return Parts(component, found[1].rstrip(".:") if found else host, message + newline + more)
+
+
+def _end(found: re.Match[str] | None) -> int:
+    return found.end() if found else 0
+
+
+def _speaker(message: str) -> tuple[str, str, str]:
+    """Component, node and message of a line's text: ``[network] …``, ``[main] org.Foo: …``, ``Tag: …``,
+    ``name - …``, ``… host app[12]: …``, ``… (kafka.server.KafkaServer)``; the mesh's ``consensus node=… …``."""
+    place, bracketed = 0, ""
+    for _ in range(4):
+        found = _BRACKETED.match(message, place)
+        if found is None:
+            break
+        inner = found[1].strip()
+        bracketed = bracketed or (inner if _PLAIN.match(inner) else "")
+        place = found.end()
+    for pattern in (_COLON, _DASH):
+        found = pattern.match(message, place, _LOOK)
+        if found is not None:
+            return found[1], "", message[found.end() :]
+    if bracketed:
+        return bracketed, "", message[place:]
+    found = _TAGGED.match(message, 0, _LOOK)
+    if found is not None:
+        return found[1], "", message[found.end() :]
+    found = _PROCESS.search(message, 0, _LOOK)
+    if found is not None:
+        return found["component"], found["node"], message[found.end() :]
+    found = _LAST.search(message, max(0, len(message) - _LOOK))
+    return (found[1], "", message[: found.start()]) if found else ("", "", message)

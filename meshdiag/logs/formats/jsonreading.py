@@ -1,0 +1,91 @@
+"""JSON of log lines: the standard library's reader for the first lines, orjson's once there are many.
+
+orjson takes 20 ms to load, which a few lines never win back. Both give the same answers here: what one of them
+refuses (NaN, lone surrogates, raw control characters), the other refuses too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATIENCE = 1500
+"""How many lines are read by the standard library first: about as long as orjson takes to load."""
+
+
+def _whole(digits: str) -> int | float:
+    """An integer of up to 64 bits, a float beyond: what orjson makes of it."""
+    number = int(digits) if len(digits) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**64 else _finite(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits[:20])
+    return number
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+class _Reader:
+    """Counts the lines, and changes from one library to the other."""
+
+    def __init__(self) -> None:
+        self._left = _PATIENCE
+        self._fast: Callable[[bytes | str], Any] | None = None
+        self._slow = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_refuse).decode
+
+    def read(self, raw: bytes) -> Any:
+        """The value of a JSON text. Raises ``ValueError``."""
+        if self._fast is not None:
+            return self._fast(raw)
+        self._left -= 1
+        if self._left < 0 or len(raw) > 65_536 or b"\\ud" in raw or b"\\uD" in raw:
+            return self._load_fast()(raw)
+        try:
+            return self._slow(raw.decode("utf-8"))
+        except RecursionError:
+            return self._load_fast()(raw)
+
+    def _load_fast(self) -> Callable[[bytes | str], Any]:
+        if self._fast is None:
+            import orjson
+
+            self._fast = orjson.loads
+        return self._fast
+
+
+_reader = _Reader()
+
+
+def read_object(raw: bytes) -> dict[str, Any] | None:
+    """The JSON object that a text is, None when it is none. Bytes that are not UTF-8 are replaced; a comma after
+    the object (lines of an array) and line ends are ignored."""
+    value = _value(raw)
+    if value is None:
+        trimmed = raw.rstrip(b" \t\r\n,")
+        if trimmed[-1:] == b"}" and len(trimmed) < len(raw):
+            value = _value(trimmed)
+    return value if isinstance(value, dict) else None
+
+
+def _value(raw: bytes) -> Any:
+    try:
+        return _reader.read(raw)
+    except ValueError:
+        pass
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        try:
+            return _reader.read(raw.decode("utf-8", "replace").encode("utf-8"))
+        except ValueError:
+            return None
+    return None

@@ -1,0 +1,246 @@
+"""Finds the header of lines that no known program wrote: where their time stands, how it is written, where the
+level follows (or leads), and how it is spelled. What most lines of a sample agree on becomes the header."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.formats.lines import bare
+from meshdiag.logs.formats.text import Header, word_marks
+from meshdiag.logs.levels import LETTERS, Style, spelled, style_of
+from meshdiag.logs.timestamps import AMERICAN, SHAPES, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from meshdiag.logs.formats import Hints
+    from meshdiag.logs.record import Level
+    from meshdiag.logs.timestamps import Shape
+
+_REACH = 250
+"""How far into a line its time may begin."""
+_PUNCTUATION = rb"[\s\[(<{|\"'#*-]{0,8}"
+_SEPARATOR = rb"[\s|,:;.=/\])>-]{0,8}+[\[(<{\"']{0,2}+ ?+"
+_TOKEN = rb"(?>\[[^\]\n]{0,100}\]|\([^)\n]{0,100}\)|[^\s\[\]()|]{1,100})"
+_GAP = rb"[\s|,:;.=/\])>-]{0,8}+"
+_QUALIFIER = rb"[A-Za-z_][\w-]{0,60}[.:]"
+_WORD = re.compile(rb"([A-Za-z]{1,16})(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])")
+_LETTER = re.compile(rb"([VDTINWEAFC])(?=[ /|\],]|: )")
+_MOST_TOKENS = 6
+_ANY_STYLE = spelled(frozenset(Style))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    """A line's time: its shape, what stands before it and what after."""
+
+    shape: Shape
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where a level stands: ``tokens`` after the time, -1 before it; ``kind`` is word, qualified or letter."""
+
+    tokens: int
+    kind: str
+
+
+@cache
+def _anchored(shape: Shape) -> re.Pattern[bytes]:
+    return re.compile(rb"(?P<before>" + _PUNCTUATION + rb")(?<![\w.])" + shape.pattern)
+
+
+@cache
+def _inner(shape: Shape) -> re.Pattern[bytes]:
+    return re.compile(rb"(?<![\w.:/-])" + shape.pattern)
+
+
+def learn(lines: Sequence[bytes], hints: Hints) -> Header | None:
+    """The header of most of these lines that have a time, None where fewer than two in a hundred have one."""
+    cleaned = [bare(line) for line in lines]
+    stamped = _stamped(cleaned, hints)
+    if not stamped or len(stamped) * 50 < len(lines):
+        return None
+    shape = stamped[0].shape
+    prefix = _prefix([one.before for one in stamped])
+    return _with_level(shape, prefix + shape.pattern, stamped)
+
+
+def _stamped(lines: Sequence[bytes], hints: Hints) -> list[_Stamped]:
+    """The lines that have a time of the commonest shape, at the start of the line if need be further in."""
+    best: list[_Stamped] = []
+    for shape in SHAPES:
+        found = _with_shape(lines, _anchored(shape), shape, hints)
+        if len(found) > len(best):
+            best = found
+        if len(best) * 10 >= len(lines) * 9 and not (shape is AMERICAN and len(best) < len(lines)):
+            return best
+    if len(best) * 2 >= len(lines):
+        return best
+    for shape in SHAPES:
+        if not shape.dated:
+            continue
+        found = _with_shape(lines, _inner(shape), shape, hints)
+        if len(found) > 2 * len(best):
+            best = found
+    return best
+
+
+def _with_shape(lines: Sequence[bytes], pattern: re.Pattern[bytes], shape: Shape, hints: Hints) -> list[_Stamped]:
+    reader = Reader(shape, hints)
+    look = pattern.match if "before" in pattern.groupindex else pattern.search
+    stamped = []
+    for line in lines:
+        found = look(line, 0, _REACH)
+        if found is not None and reader.ns(*found.group("stamp", "frac", "tail")) is not None:
+            stamped.append(_Stamped(shape, line[: found.start("stamp")], line[found.end() : _REACH * 2]))
+    return stamped
+
+
+def _prefix(befores: Sequence[bytes]) -> bytes:
+    """A pattern of what stands before the time."""
+    if not any(befores):
+        return rb""
+    if all(re.fullmatch(_PUNCTUATION, before) for before in befores):
+        return _PUNCTUATION + rb"(?<![\w.])"
+    return rb"[^\n]{1,200}?(?<![\w.:/-])"
+
+
+def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Header:
+    """Add the place of the level to a header, if the lines have one."""
+    slots: Counter[_Slot] = Counter()
+    words: dict[_Slot, Counter[str]] = {}
+    for one in stamped:
+        for slot, word in _levels_in(one):
+            slots[slot] += 1
+            words.setdefault(slot, Counter())[word] += 1
+    chosen = _chosen(slots, len(stamped))
+    name = f"text ({shape.name})"
+    if not chosen:
+        return Header(name, time, shape)
+    if chosen[0].kind == "letter":
+        return _lettered(name, shape, time, chosen[0])
+    styles = _styles(words[slot] for slot in chosen)
+    levels = {word.encode(): level for word, level in spelled(styles).items()}
+    if chosen[0].tokens < 0:
+        return Header(name, _leading(levels, time), shape, b"", levels, word_marks(styles))
+    return Header(name, time, shape, _following(chosen, levels), levels, word_marks(styles))
+
+
+def _levels_in(one: _Stamped) -> Iterable[tuple[_Slot, str]]:
+    """Every place of a line where a level may be: the first word, and the first letter."""
+    place = re.match(rb"[\[(<{\"' ]{0,3}", one.before)
+    lead = _WORD.match(one.before, place.end() if place else 0)
+    if lead is not None and lead[1] in _ANY_BYTES:
+        yield _Slot(-1, "word"), lead[1].decode()
+    elif lead is not None and lead[1].decode() in LETTERS:
+        yield _Slot(-1, "letter"), lead[1].decode()
+    yield from _following_levels(one.after)
+
+
+_ANY_BYTES = {word.encode() for word in _ANY_STYLE}
+_separator = re.compile(_SEPARATOR).match
+_token = re.compile(_GAP + _TOKEN).match
+_qualified = re.compile(_QUALIFIER + rb"([A-Za-z]{1,16})(?=[\]:])").match
+
+
+def _following_levels(after: bytes) -> Iterable[tuple[_Slot, str]]:
+    place, letter = 0, False
+    for tokens in range(_MOST_TOKENS + 1):
+        edge = _separator(after, place)
+        start = edge.end() if edge else place
+        word = _WORD.match(after, start) if start or place else None
+        if word is not None and word[1] in _ANY_BYTES:
+            yield _Slot(tokens, "word"), word[1].decode()
+            return
+        qualified = _qualified(after, start)
+        if qualified is not None and qualified[1] in _ANY_BYTES:
+            yield _Slot(tokens, "qualified"), qualified[1].decode()
+            return
+        found = _LETTER.match(after, start) if start and not letter else None
+        if found is not None:
+            letter = True
+            yield _Slot(tokens, "letter"), found[1].decode()
+        token = _token(after, place)
+        if token is None:
+            return
+        place = token.end()
+
+
+def _chosen(slots: Counter[_Slot], stamped: int) -> list[_Slot]:
+    """The places that hold the level: right behind the time, one line in ten tells; further on, most must."""
+    for kind in ("word", "qualified", "letter"):
+        there = {slot: count for slot, count in slots.items() if slot.kind == kind}
+        near = sum(count for slot, count in there.items() if slot.tokens == 0)
+        if kind != "letter" and near * 10 >= stamped and near * 2 >= sum(there.values()):
+            return [_Slot(0, kind)]
+        lead = there.get(_Slot(-1, kind), 0)
+        if lead * 2 >= stamped and lead > near:
+            return [_Slot(-1, kind)]
+        common = [slot for slot, count in there.items() if slot.tokens >= 0 and count * 20 >= stamped]
+        if not common:
+            continue
+        if kind != "letter" and sum(there[slot] for slot in common) * 2 >= stamped:
+            return sorted(common, key=lambda slot: slot.tokens)
+        most = max(common, key=lambda slot: there[slot])
+        if kind == "letter" and there[most] * 10 >= stamped * 9:
+            return [most]
+    return []
+
+
+def _styles(words: Iterable[Counter[str]]) -> frozenset[Style]:
+    """The styles that make up more than a tenth of the words."""
+    styles: Counter[Style] = Counter()
+    for counts in words:
+        for word, count in counts.items():
+            style = style_of(word)
+            if style is not None:
+                styles[style] += count
+    return frozenset(style for style, count in styles.items() if count * 10 > styles.total())
+
+
+def _alternatives(levels: Mapping[bytes, Level]) -> bytes:
+    words = b"|".join(sorted(levels, reverse=True))  # ``WARNING`` before ``WARN``
+    return rb"(?P<level>" + words + rb")(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])"
+
+
+def _following(slots: Sequence[_Slot], levels: Mapping[bytes, Level]) -> bytes:
+    """The pattern between the time and the level, and the level."""
+    ways = []
+    for slot in slots:
+        skipped = (_GAP + _TOKEN) * slot.tokens
+        if slot.tokens and slots[0] == slot:
+            skipped = (_GAP + _TOKEN) * (slot.tokens - 1) + _GAP + rb"(?P<component>" + _TOKEN + rb")"
+        ways.append(skipped + _SEPARATOR)
+    way = rb"(?:" + rb"|".join(ways) + rb")"
+    if slots[0].kind == "qualified":
+        way += rb"(?P<component>[A-Za-z_][\w-]{0,60})[.:]"
+    return rb"(?:" + way + _alternatives(levels) + rb")?"
+
+
+def _leading(levels: Mapping[bytes, Level], time: bytes) -> bytes:
+    """The pattern of a level at the start of the line, and the time some way behind it."""
+    stamp = time[time.index(rb"(?P<stamp>") :]
+    return rb"[\[(<{\"' ]{0,3}" + _alternatives(levels) + rb"[^\n]{0,80}?(?<![\w.:/-])" + stamp
+
+
+def _lettered(name: str, shape: Shape, time: bytes, slot: _Slot) -> Header:
+    """Levels of one capital letter: a space, bracket or bar before it and one of a few signs after it."""
+    levels = {letter.encode(): level for letter, level in LETTERS.items() if len(letter) == 1}
+    letters, signs = rb"(?P<level>[VDTINWEAFC])", (b" ", b"/", b"|", b"]", b",", b":")
+    if slot.tokens < 0:
+        stamp = time[time.index(rb"(?P<stamp>") :]
+        lead = rb"[\[(<{\"' ]{0,3}" + letters + rb"(?![A-Za-z0-9_])[^\n]{0,80}?(?<![\w.:/-])" + stamp
+        return Header(name, lead, shape, b"", levels, None)
+    rest = (_GAP + _TOKEN) * slot.tokens + rb"[ \t]{0,7}[ \[|]" + letters + rb"(?=[ /|\],]|: )"
+    marks: dict[Level, tuple[bytes, ...]] = {}
+    for letter, level in levels.items():
+        around = tuple(before + letter + after for before in (b" ", b"[", b"|") for after in signs)
+        marks[level] = marks.get(level, ()) + around
+    return Header(name, time, shape, rb"(?:" + rest + rb")?", levels, marks)

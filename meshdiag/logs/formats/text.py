@@ -1,0 +1,147 @@
+"""Lines that begin with a time, a level or both: one class for every such format, told what to expect by a ``Header``.
+
+A header is a regular expression for the beginning of a line, looked for in its first ``HEAD`` bytes only. The line
+starts a record when the header's time is there; every other line continues the record before it. The level is
+whatever stands in the header's place for it: a level word in the message is no level.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshdiag.logs.formats.anatomy import anatomy
+from meshdiag.logs.formats.lines import HEAD, bare, continues, text_of
+from meshdiag.logs.levels import stems
+from meshdiag.logs.record import Level, Record
+from meshdiag.logs.timestamps import EPOCH, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshdiag.logs.formats import Hints
+    from meshdiag.logs.levels import Style
+    from meshdiag.logs.timestamps import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """How a record's first line begins.
+
+    ``time`` is a bytes pattern with the groups of ``shape`` (none where ``shape`` is None); ``rest`` continues it:
+    a pattern that matches always and may have the groups ``level``, ``component`` and ``node``, and any
+    other for ``fields``. ``levels`` says what the level group's text means. ``marks`` are byte strings of which
+    every line of a level holds one; None where they cannot be listed.
+    """
+
+    name: str
+    time: bytes
+    shape: Shape | None
+    rest: bytes = b""
+    levels: Mapping[bytes, Level] = field(default_factory=dict)
+    marks: Mapping[Level, tuple[bytes, ...]] | None = None
+    fields: tuple[str, ...] = ()
+    qualified: bool = True
+    """Whether the message may begin with the name of a component."""
+
+
+def word_marks(styles: frozenset[Style]) -> Mapping[Level, tuple[bytes, ...]]:
+    """For each level the strings of which one stands in every line with such a level word."""
+    return {level: tuple(stem.encode() for stem in stems([level], styles)) for level in Level}
+
+
+class TextFormat:
+    """A format whose records begin with a header. An answer depends on the line and the header alone."""
+
+    def __init__(self, header: Header, hints: Hints) -> None:
+        self.header = header
+        self.name = header.name
+        self.timed = header.shape is not None
+        self._reader = Reader(header.shape, hints) if header.shape else None
+        self._time = re.compile(header.time).match
+        full = re.compile(header.time + header.rest)
+        self._full = full.match
+        self._has = full.groupindex
+        self._levels = header.levels
+        self._groups = tuple(self._has[name] for name in ("stamp", "frac", "tail")) if self.timed else ()
+
+    def owns(self, line: bytes) -> bool:
+        """Whether a line has the header."""
+        if self._time(line, 0, HEAD) is not None:
+            return True
+        cleaned = bare(line)
+        return cleaned is not line and self._time(cleaned, 0, HEAD) is not None
+
+    def starts(self, line: bytes) -> bool:
+        """A line with the header starts a record; where records have no time, any that does not look like the
+        inside of one."""
+        return self.owns(line) or not (self.timed or continues(line))
+
+    def time_ns(self, line: bytes) -> int | None:
+        """The time of the header."""
+        if self._reader is None:
+            return None
+        found = self._time(line, 0, HEAD)
+        if found is None:
+            cleaned = bare(line)
+            found = None if cleaned is line else self._time(cleaned, 0, HEAD)
+            if found is None:
+                return None
+        return self._reader.ns(*found.group(*self._groups))
+
+    def level(self, line: bytes) -> Level | None:
+        """The level of the header."""
+        if line.find(b"\x1b", 0, HEAD) >= 0 or line[:1] in (b"\xef", b"\0"):
+            line = bare(line)
+        found = self._full(line, 0, HEAD)
+        return None if found is None else self._level(found)
+
+    def _level(self, found: re.Match[bytes]) -> Level | None:
+        return self._levels.get(found["level"]) if "level" in self._has else None
+
+    def parse(self, raw: bytes) -> Record:
+        """Read a record: header, component and node as far as they can be told, and the message."""
+        cleaned = bare(raw)
+        found = self._full(cleaned, 0, HEAD)
+        if found is None:
+            return Record(raw, message=text_of(cleaned.rstrip(b"\r")))
+        time_ns = self._reader.ns(*found.group(*self._groups)) if self._reader else None
+        known = {name: text_of(found[name]) for name in ("component", "node") if name in self._has and found[name]}
+        parts = anatomy(cleaned[found.end() :], known.get("component", ""), named=self.header.qualified)
+        fields: dict[str, Any] = {
+            name: text_of(found[name]) for name in self.header.fields if found[name] not in (None, b"", b"-")
+        }
+        return Record(
+            raw,
+            time_ns,
+            self._level(found),
+            parts.component,
+            known.get("node", parts.node),
+            parts.message,
+            fields,
+        )
+
+    def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
+        """The header's marks of these levels."""
+        marks = self.header.marks
+        if marks is None:
+            return None
+        return tuple(dict.fromkeys(mark for level in Level if level in levels for mark in marks.get(level, ())))
+
+    def start_width(self, line: bytes) -> int | None:
+        """The end of the time and the byte after it."""
+        found = self._time(line, 0, HEAD) if self._digits_alike else None
+        return None if found is None or found.end() >= HEAD - 1 else found.end() + 1
+
+    def level_width(self, line: bytes) -> int | None:
+        """The end of the level and the byte after it."""
+        found = self._full(line, 0, HEAD) if self._digits_alike and "level" in self._has else None
+        if found is None or found["level"] is None or found.end() >= HEAD - 1:
+            return None
+        return found.end() + 1
+
+    @property
+    def _digits_alike(self) -> bool:
+        """Whether the header takes any digit for any other."""
+        return self.header.shape is not EPOCH and not any(word.isdigit() for word in self._levels)
