@@ -86,10 +86,12 @@ class HttpClient:
         transport: httpx.AsyncBaseTransport | None = None,
         max_bytes: int = 64 * MIB,
         place: str = "",
+        connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.endpoint = endpoint
         self.name = name
         self.place = place
+        self.connections = connections
         self.max_bytes = max_bytes
         self.requests_sent = 0
         self._transport = transport
@@ -226,7 +228,7 @@ class HttpClient:
             transport=self._transport,
             trust_env=not address.loopback,
             timeout=httpx.Timeout(timeout_s, connect=timeout_s * CONNECT_SHARE),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+            limits=httpx.Limits(max_connections=self.connections, max_keepalive_connections=MAX_CONNECTIONS),
             headers={
                 "User-Agent": f"meshdiag/{__version__}",
                 # Within one machine compression costs both ends time and saves nothing.

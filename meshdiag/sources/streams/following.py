@@ -1,0 +1,230 @@
+"""Many logs as they grow: merged as they come, through restarts of those who write and breaks of the connection.
+
+What was there when following began is read first, which fixes where "from now on" begins without any clock; then
+each log is followed from there, and each that appears later from its beginning. When the writer of a log ends, what
+it left is read; when it starts anew, reading goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from meshdiag.errors import SourceError, Trouble
+from meshdiag.sources.streams.picking import merged
+from meshdiag.sources.streams.window import Ask, Failures, history, last
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from meshdiag.logs.record import Record
+    from meshdiag.logs.selection import Selection
+    from meshdiag.logs.tally import Tally
+    from meshdiag.sources.streams.window import Log, Reader, Reading
+
+QUIET_S = 0.1
+"""A record that no line continues for so long is complete."""
+RECENT = 100
+"""Last lines that are read to learn a log's format and its end."""
+PATIENCE_S = 60.0
+"""How long a break may last before it is an error."""
+PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+QUEUE = 1024
+
+LASTING = frozenset(
+    {Trouble.FORBIDDEN, Trouble.UNAUTHORIZED, Trouble.NOT_AVAILABLE, Trouble.NOT_CONFIGURED, Trouble.REJECTED}
+)
+"""Troubles that do not go away by waiting."""
+
+
+class Following:
+    """One following of many logs. ``patience_s``: how long a break may last."""
+
+    def __init__(self, reader: Reader, selection: Selection, tally: Tally, *, patience_s: float = PATIENCE_S) -> None:
+        self._reader = reader
+        self._selection = selection
+        self._tally = tally
+        self._patience_s = patience_s
+        self._readings: dict[str, Reading] = {}
+        self._latest: dict[str, Log] = {}
+        self._ended: dict[str, str] = {}
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._queue: asyncio.Queue[list[Record] | SourceError] = asyncio.Queue(QUEUE)
+
+    async def records(self) -> AsyncGenerator[Record, None]:
+        """The wanted records: those asked for by ``since_ns`` or ``tail`` first, then new ones, without end."""
+        logs = await self._reader.keeper.logs(self._tally)
+        async with aclosing(self._past(logs)) as past:
+            async for record in past:
+                yield record
+        watch = asyncio.create_task(self._watch())
+        try:
+            while True:
+                found = await self._queue.get()
+                if isinstance(found, SourceError):
+                    raise found
+                for record in found:
+                    yield record
+        finally:
+            tasks = [watch, *self._pumps.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # what is there already -------------------------------------------------------------------------------
+
+    async def _past(self, logs: list[Log]) -> AsyncGenerator[Record, None]:
+        failures = Failures(len(logs), self._tally)
+        streams = [failures.told(self._past_of(log)) for log in logs]
+        async with aclosing(merged(streams)) as records:
+            async for record in records:
+                yield record
+        failures.judge()
+
+    async def _past_of(self, log: Log) -> AsyncGenerator[Record, None]:
+        selection, tally = self._selection, self._tally
+        if not log.running:
+            self._ended[log.key] = log.life
+        if selection.tail is not None:
+            records, self._readings[log.key] = await last(self._reader, log, selection, tally)
+            for record in records:
+                yield record
+            return
+        reading = self._readings[log.key] = self._reader.open(log, selection, tally)
+        if selection.since_ns is not None:
+            async with aclosing(history(self._reader, reading, replace(selection, until_ns=None), tally)) as past:
+                async for record in past:
+                    yield record
+            return
+        async with aclosing(self._reader.keeper.lines(log, Ask(tail=RECENT), tally)) as lines:
+            async for batch in lines:
+                reading.learn(batch)
+                reading.skip(batch)
+
+    # what comes ------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Keep a pump running for each log that may grow."""
+        trouble = _Trouble(self._patience_s)
+        while True:
+            try:
+                async with aclosing(self._reader.keeper.changes()) as changes:
+                    async for logs in changes:
+                        trouble.over()
+                        for log in logs:
+                            self._see(log)
+            except SourceError as error:
+                if not await trouble.bear(error):
+                    await self._queue.put(error)
+                    return
+
+    def _see(self, log: Log) -> None:
+        self._latest[log.key] = log
+        if log.key not in self._pumps and self._ended.get(log.key) != log.life:
+            self._pumps[log.key] = asyncio.create_task(self._pump(log))
+
+    async def _pump(self, log: Log) -> None:
+        """Follow one log for as long as its writers live."""
+        reading = self._readings.get(log.key)
+        if reading is None:
+            reading = self._readings[log.key] = self._reader.open(log, self._selection, self._tally)
+        trouble = _Trouble(self._patience_s)
+        while True:
+            log = self._latest[log.key]
+            try:
+                await self._read_on(log, reading, trouble)
+            except SourceError as error:
+                if error.trouble is Trouble.NOT_FOUND:
+                    break
+                if await trouble.bear(error):
+                    continue
+                await self._give_up(error)
+                break
+            if self._latest[log.key].life == log.life:
+                break
+        self._ended[log.key] = log.life
+        del self._pumps[log.key]
+
+    async def _read_on(self, log: Log, reading: Reading, trouble: _Trouble) -> None:
+        """Read what a log says until its writer ends."""
+        reading.resume.again()
+        ask = Ask(since_ns=reading.resume.since_ns, follow=True)
+        try:
+            async with aclosing(self._reader.keeper.lines(log, ask, self._tally)) as lines:
+                async for batch in lines:
+                    if told := trouble.over():
+                        self._tally.notes.append(f"{log.origin.file}: {told}")
+                    await self._give(reading.feed(batch))
+                    if reading.waiting:
+                        self._settle_later(reading, reading.lines)
+        finally:
+            self._settle(reading)
+
+    async def _give_up(self, error: SourceError) -> None:
+        """One log of several that is not to be had is told; otherwise following ends."""
+        if error.trouble not in LASTING or len(self._latest) == 1:
+            await self._queue.put(error)
+        elif str(error) not in self._tally.skipped:
+            self._tally.skipped.append(str(error))
+
+    async def _give(self, records: list[Record]) -> None:
+        if records:
+            await self._queue.put(records)
+
+    def _settle_later(self, reading: Reading, lines: int) -> None:
+        asyncio.get_running_loop().call_later(QUIET_S, self._settle_if_quiet, reading, lines)
+
+    def _settle_if_quiet(self, reading: Reading, lines: int) -> None:
+        if reading.lines == lines:
+            self._settle(reading)
+
+    def _settle(self, reading: Reading) -> None:
+        """The open records are complete. They are few, so they pass a full queue by."""
+        records = reading.settle()
+        if not records:
+            return
+        try:
+            self._queue.put_nowait(records)
+        except asyncio.QueueFull:
+            asyncio.get_running_loop().call_later(QUIET_S, self._again, records)
+
+    def _again(self, records: list[Record]) -> None:
+        try:
+            self._queue.put_nowait(records)
+        except asyncio.QueueFull:
+            asyncio.get_running_loop().call_later(QUIET_S, self._again, records)
+
+
+class _Trouble:
+    """A break, how long it lasts and how long to wait before the next try."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._pause_s = PAUSE_S
+        self._began: float | None = None
+        self._error: SourceError | None = None
+
+    async def bear(self, error: SourceError) -> bool:
+        """Wait a little; False when it has lasted too long, or waiting does not help."""
+        now = time.monotonic()
+        self._error = error
+        if self._began is None:
+            self._began = now
+        if error.trouble in LASTING or now - self._began > self._patience_s:
+            return False
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        return True
+
+    def over(self) -> str:
+        """It works again: the sentence to tell about the break; empty where there was none."""
+        if self._began is None:
+            return ""
+        told = f"read on after a break of {time.monotonic() - self._began:.1f} s ({self._error})"
+        self._began = None
+        self._pause_s = PAUSE_S
+        return told

@@ -1,0 +1,67 @@
+"""Which records of a stream come out, and how several streams become one."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.matching import Matcher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from meshdiag.logs.record import Record
+    from meshdiag.logs.selection import Selection
+    from meshdiag.logs.tally import Tally
+
+
+class Picker:
+    """The exact test on one log's records in their order, with the records before and after a match where the
+    selection asks for them."""
+
+    def __init__(self, selection: Selection, tally: Tally) -> None:
+        self._matcher = Matcher(selection)
+        self.tally = tally
+        self._before: deque[Record] = deque(maxlen=selection.before)
+        self._after = selection.after
+        self._due = 0
+
+    def take(self, records: Iterable[Record]) -> list[Record]:
+        """Those of the records that come out, in order."""
+        out: list[Record] = []
+        for record in records:
+            self.tally.records += 1
+            if self._matcher.wants(record):
+                self.tally.matched += 1
+                out.extend(self._before)
+                self._before.clear()
+                out.append(record)
+                self._due = self._after
+            elif self._due:
+                self._due -= 1
+                out.append(record)
+            else:
+                self._before.append(record)
+        return out
+
+
+async def merged(streams: Sequence[AsyncGenerator[Record, None]]) -> AsyncGenerator[Record, None]:
+    """Records of several streams, the earliest of the next ones first; each stream keeps its order. A record without
+    a time goes with the one before it. The streams are closed at the end."""
+    async with AsyncExitStack() as stack:
+        for stream in streams:
+            await stack.enter_async_context(aclosing(stream))
+        first = await asyncio.gather(*(anext(stream, None) for stream in streams))
+        heap = [(record.time_ns or 0, place, record) for place, record in enumerate(first) if record is not None]
+        heapq.heapify(heap)
+        while heap:
+            time_ns, place, record = heap[0]
+            yield record
+            following = await anext(streams[place], None)
+            if following is None:
+                heapq.heappop(heap)
+            else:
+                heapq.heapreplace(heap, (max(time_ns, following.time_ns or 0), place, following))
