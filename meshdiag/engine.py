@@ -183,7 +183,7 @@ class _Runner:
         try:
             result = await self._look(check)
         except LeftOut as error:
-            result = _result(check, Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {error.message}"))
+            result = result_of(check, Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {error.message}"))
         except SourceError as error:
             result = await self._failed(check, error)
         except Exception as error:  # one check must never cost the run
@@ -202,7 +202,7 @@ class _Runner:
 
     async def _look(self, check: Check) -> Result:
         admitted = await self._admit(check)
-        return admitted if isinstance(admitted, Result) else _result(check, await check.run(admitted))
+        return admitted if isinstance(admitted, Result) else result_of(check, await check.run(admitted))
 
     async def _draw(self, view: View) -> Table:
         admitted = await self._admit(Check("view", "", _nothing, view.needs, "", ""))
@@ -240,7 +240,7 @@ class _Runner:
         left_out = self.run.sources.left_out
         asked = [source for source in sources if source not in left_out]
         if not asked:
-            return _result(check, Outcome(verdict=Verdict.SKIP, summary=left_out[sources[0]]))
+            return result_of(check, Outcome(verdict=Verdict.SKIP, summary=left_out[sources[0]]))
         shut = await asyncio.gather(*(self._shut_gate(check, source) for source in asked))
         return shut[0] if all(shut) else None
 
@@ -264,7 +264,7 @@ class _Runner:
             if check.history and not metrics.history:
                 if refused is not None:
                     return _because(check, refused)
-                return _result(
+                return result_of(
                     check,
                     Outcome(verdict=Verdict.SKIP, summary="needs history, which the nodes' pages do not hold"),
                 )
@@ -287,7 +287,8 @@ async def _nothing(_inputs: Inputs) -> Outcome:
     return Outcome()
 
 
-def _result(check: Check, outcome: Outcome) -> Result:
+def result_of(check: Check, outcome: Outcome) -> Result:
+    """An outcome as the check's result."""
     verdict = outcome.verdict or Verdict.worst(finding.verdict for finding in outcome.findings)
     return Result(
         id=check.id,
@@ -302,7 +303,7 @@ def _result(check: Check, outcome: Outcome) -> Result:
 
 
 def _unknown(check: Check, reason: str, hint: str = "") -> Result:
-    return _result(check, Outcome(verdict=Verdict.UNKNOWN, summary=reason, hint=hint))
+    return result_of(check, Outcome(verdict=Verdict.UNKNOWN, summary=reason, hint=hint))
 
 
 def _because(check: Check, gate: Result) -> Result:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.checks.readings.alertboard import AlertBoard, AlertRow
+    from meshdiag.checks.readings.alertboard import AlertRow
 
     Test = Callable[[Mapping[str, str]], bool]
 
@@ -50,16 +50,18 @@ class Matchers:
 async def alerts_view(inputs: Inputs) -> Table:
     """The table of the alerts, the worst first. Raises ``SourceError`` when neither source answers."""
     board = await read_alerts(inputs)
-    fits_nothing = isinstance(inputs.wanted, Matchers) and not board.rows and board.unwanted
-    empty = say_none_fits(inputs.wanted, board) if fits_nothing and isinstance(inputs.wanted, Matchers) else ""
+    empty = ""
+    if isinstance(inputs.wanted, Matchers) and not board.rows and board.unwanted:
+        empty = none_fits(inputs.wanted, [row.labels for row in board.unwanted])
     return Table(COLUMNS, tuple(_row(row, inputs.moment) for row in board.rows), empty=empty)
 
 
-def say_none_fits(matchers: Matchers, board: AlertBoard) -> str:
-    """``none of the 3 alerts has nope=1``, and which label no alert has at all: it may be misspelt."""
-    count = len(board.unwanted)
+def none_fits(matchers: Matchers, unwanted: Sequence[Mapping[str, str]]) -> str:
+    """``none of the 3 alerts has nope=1``, and which label no alert has at all: it may be misspelt. ``unwanted``
+    are the labels of the alerts that there are."""
+    count = len(unwanted)
     who = f"none of the {count:,} alerts has" if count > 1 else "the only alert there is does not have"
-    known = sorted({label for row in board.unwanted for label in row.labels})
+    known = sorted({label for labels in unwanted for label in labels})
     strange = next((label for label in matchers.labels if label not in known), None)
     text = f"{who} {' and '.join(matchers.texts)}"
     if strange is None:
