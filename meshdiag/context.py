@@ -122,6 +122,8 @@ class Context:
     nodes_expected: bool = False
     """Whether ``nodes`` is the operator's own list, so that a node missing from Prometheus is a fault."""
     logs: tuple[str, ...] = ("/app/logs/agent-mesh.log", "/app/logs/agent-mesh.json", "/app/logs/consensus.log")
+    loki_selector: str = ""
+    """The streams of the mesh in Loki, as LogQL chooses them; empty: those with the label ``job``."""
     log_formats: Mapping[str, str] = field(default_factory=dict)
     """The user's own log formats: a regular expression with named groups by name."""
     checks: Mapping[str, CheckSettings] = field(default_factory=dict)

@@ -53,6 +53,8 @@ def settings(loaded: Loaded) -> list[Setting]:
     found += [
         Setting(key, getattr(context, key), origins[key]) for key in ("job", "node_label", "role_label", "peer_label")
     ]
+    if context.loki_selector:
+        found.append(Setting("loki_selector", context.loki_selector, origins["loki_selector"]))
     found.append(Setting("logs", list(context.logs), origins["logs"]))
     found.append(Setting("nodes", [_node(node) for node in context.nodes], origins["nodes"]))
     for source in SOURCES:

@@ -74,6 +74,7 @@ class ContextSettings:
     node_label: str | None = None
     role_label: str | None = None
     peer_label: str | None = None
+    loki_selector: str | None = None
     logs: tuple[str, ...] | None = None
     nodes: tuple[NodeAddress, ...] | None = None
     node_files: tuple[NodeFiles, ...] | None = None

@@ -52,6 +52,7 @@ class ContextShape(msgspec.Struct):
     node_label: str | None = None
     role_label: str | None = None
     peer_label: str | None = None
+    loki_selector: str | None = None
     logs: list[str] | None = None
     nodes: list[str | dict[str, Any]] | None = None
     node_files: list[str] | None = None

@@ -47,10 +47,11 @@ def read_layer(file: ConfigFile) -> tuple[Layer, list[ConfigError]]:
 def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> ContextSettings:
     shape = reader.read(table, path, ContextShape)
     settings = ContextSettings(checks=_checks(reader, shape.checks, (*path, "checks")))
-    for key in ("job", *LABEL_KEYS, "logs", "nodes", "node_files"):
+    for key in ("job", *LABEL_KEYS, "loki_selector", "logs", "nodes", "node_files"):
         if getattr(shape, key) is not None:
             settings.origins[key] = reader.file.origin((*path, key))
     settings.job = _text(reader, shape.job, (*path, "job"))
+    settings.loki_selector = _selector(reader, shape.loki_selector, (*path, "loki_selector"))
     for key in LABEL_KEYS:
         setattr(settings, key, _label(reader, getattr(shape, key), (*path, key)))
     _addresses(reader, shape, settings, path)
@@ -131,6 +132,13 @@ def _bound(reader: Reader, value: float | str | None, path: KeyPath) -> float | 
 def _text(reader: Reader, value: str | None, path: KeyPath) -> str | None:
     if value is not None and (not value or not value.isprintable()):
         reader.problem(path, "expects text without control characters, not empty")
+        return None
+    return value
+
+
+def _selector(reader: Reader, value: str | None, path: KeyPath) -> str | None:
+    if value is not None and not (value.isprintable() and value.startswith("{") and value.endswith("}")):
+        reader.problem(path, "is no stream selector of LogQL", 'write it in braces: {job="agent-mesh", env="prod"}')
         return None
     return value
 
