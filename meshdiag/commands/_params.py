@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     DurationType = click.ParamType[timedelta]
     MomentType = click.ParamType[datetime]
     RangeType = click.ParamType[Range]
+    CountType = click.ParamType[int]
 else:  # not every supported click makes it generic
-    DurationType = MomentType = RangeType = click.ParamType
+    DurationType = MomentType = RangeType = CountType = click.ParamType
 
 
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -82,6 +83,21 @@ class NagiosRange(RangeType):
             self.fail(str(error), param, ctx)
 
 
+class Count(CountType):
+    """How many: a whole number, nought or more."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the text; a value that is one already passes through."""
+        if isinstance(value, int):
+            return value
+        if not (value.isascii() and value.isdigit() and len(value) <= 12):
+            self.fail(f"{value[:40]!r} is no whole number", param, ctx)
+        return int(value)
+
+
+COUNT = Count()
 DURATION = Duration()
 GAP = Gap()
 MOMENT = Moment()

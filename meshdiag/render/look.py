@@ -9,6 +9,7 @@ from rich.text import Text
 
 from meshdiag.model import Verdict
 from meshdiag.render.safe import LIMIT, encodable, one_line
+from meshdiag.render.verdict_line import SYMBOLS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,13 +32,6 @@ BADGES = {
 DIM = "dim"
 STRONG = "bold"
 
-_SYMBOLS = {
-    Verdict.FAIL: ("✗", "x"),
-    Verdict.UNKNOWN: ("?", "?"),
-    Verdict.WARN: ("!", "!"),
-    Verdict.PASS: ("✓", "+"),
-    Verdict.SKIP: ("-", "-"),
-}
 SIGNS = "✗✓·→…≤≥▁▂▃▄▅▆▇█"
 """What the stream must be able to carry, or ASCII takes its place."""
 BARS = ("▁▂▃▄▅▆▇█", "_.-=*#")
@@ -66,7 +60,7 @@ class Look:
 
     def symbol(self, verdict: Verdict) -> str:
         """The verdict's sign: a cross, a tick."""
-        return _SYMBOLS[verdict][self.ascii_only]
+        return SYMBOLS[verdict][self.ascii_only]
 
     def word(self, verdict: Verdict) -> Text:
         """Sign and word, in colour: ``✗ FAIL``."""
