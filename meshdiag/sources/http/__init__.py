@@ -3,29 +3,20 @@
     client.py       requests, redirects, retries, limits, streams
     reply.py        an answer, and how it reads
     trouble.py      every failure underneath, translated once into a ``SourceError``
+    failures.py     what an exchange without httpx raises
     credentials.py  secrets, read when they are needed and never shown
     body.py         decompression within a limit
     tls.py          trust: CA files, client certificates
     curl.py         the command that asks the same again
     fingerprint.py  what a server is, told from its answer
 
-It is imported before anything else imports httpx: httpx brings a command line of its own, and with it rich
-and pygments, which costs half of its import time and is of no use here.
+The client is imported when it is first asked for: whoever needs only the rest does not pay for httpx.
 """
 
 from __future__ import annotations
 
-import sys
+from typing import TYPE_CHECKING, Any
 
-if "httpx" not in sys.modules:
-    # None is Python's documented way to say "this module is not there"; httpx then leaves its command line out.
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]
-    try:
-        import httpx  # noqa: F401
-    finally:
-        del sys.modules["httpx._main"]
-
-from meshdiag.sources.http.client import HttpClient, Params
 from meshdiag.sources.http.collector import collector_paused
 from meshdiag.sources.http.credentials import auth_headers
 from meshdiag.sources.http.curl import curl
@@ -33,6 +24,9 @@ from meshdiag.sources.http.fingerprint import Software, recognise, recognise_ser
 from meshdiag.sources.http.reply import Reply
 from meshdiag.sources.http.tls import ssl_context
 from meshdiag.sources.http.trouble import excerpt
+
+if TYPE_CHECKING:
+    from meshdiag.sources.http.client import HttpClient, Params
 
 __all__ = [
     "HttpClient",
@@ -47,3 +41,12 @@ __all__ = [
     "recognise_server",
     "ssl_context",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The names of ``client.py``, which brings httpx (PEP 562)."""
+    if name not in ("HttpClient", "Params"):
+        raise AttributeError(name)
+    from meshdiag.sources.http import client
+
+    return getattr(client, name)

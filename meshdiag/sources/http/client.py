@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,16 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import httpx
+if "httpx" not in sys.modules:
+    # httpx brings a command line of its own, and with it rich and pygments: half of its import time, of no use here.
+    # None is Python's documented way to say "this module is not there"; httpx then leaves its command line out.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
+    try:
+        import httpx
+    finally:
+        del sys.modules["httpx._main"]
+else:
+    import httpx
 
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble

@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
-
 from meshdiag.errors import SourceError, Trouble
+from meshdiag.sources.http import failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,12 @@ def excerpt(text: str | bytes, limit: int = 160) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def _kinds(*names: str) -> tuple[type[Exception], ...]:
+    """The exceptions of these names: ours, and httpx's where it is imported, for else it has raised none."""
+    homes = (failures, sys.modules.get("httpx"))
+    return tuple(getattr(home, name) for home in homes for name in names if hasattr(home, name))
+
+
 def from_exception(error: BaseException, where: Where, timeout_s: float) -> SourceError:
     """The ``SourceError`` for whatever httpx, the socket or TLS raised."""
     causes = list(_chain(error))
@@ -63,9 +69,9 @@ def from_exception(error: BaseException, where: Where, timeout_s: float) -> Sour
 
 def is_reset(error: BaseException) -> bool:
     """Whether the connection broke before an answer began, so that asking again may help."""
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, _kinds("RemoteProtocolError")):
         return "disconnected" in str(error)
-    if isinstance(error, (httpx.ReadError, httpx.WriteError)):
+    if isinstance(error, _kinds("ReadError", "WriteError")):
         return not any(isinstance(cause, ssl.SSLError) for cause in _chain(error))
     return False
 
@@ -176,15 +182,14 @@ def _certificate(error: ssl.SSLCertVerificationError, where: Where) -> SourceErr
 
 
 def _timeout(causes: list[BaseException], where: Where, timeout_s: float) -> SourceError | None:
-    if any(
-        isinstance(cause, httpx.ConnectTimeout) or getattr(cause, "errno", None) == errno.ETIMEDOUT for cause in causes
-    ):
+    unconnected = _kinds("ConnectTimeout")
+    if any(isinstance(cause, unconnected) or getattr(cause, "errno", None) == errno.ETIMEDOUT for cause in causes):
         return where.error(
             Trouble.TIMEOUT,
             f"no connection within {timeout_s:g} s",
             "check the host and port; a firewall may drop the packets",
         )
-    if any(isinstance(cause, (TimeoutError, httpx.TimeoutException)) for cause in causes):
+    if any(isinstance(cause, (TimeoutError, *_kinds("TimeoutException"))) for cause in causes):
         return where.error(
             Trouble.TIMEOUT,
             f"no answer within {timeout_s:g} s",
@@ -203,7 +208,7 @@ def _socket(causes: list[BaseException], where: Where) -> SourceError | None:
         )
     if numbers & UNREACHABLE:
         return where.error(Trouble.UNREACHABLE, "the network does not reach it", "check routes, VPN and firewalls")
-    if numbers & RESET or any(isinstance(cause, (httpx.ReadError, httpx.WriteError)) for cause in causes):
+    if numbers & RESET or any(isinstance(cause, _kinds("ReadError", "WriteError")) for cause in causes):
         return where.error(
             Trouble.TRUNCATED,
             "the connection was cut before the answer was complete",
@@ -215,7 +220,7 @@ def _socket(causes: list[BaseException], where: Where) -> SourceError | None:
 def _protocol(error: BaseException, where: Where) -> SourceError:
     said = excerpt(str(error) or type(error).__name__, 120)
     said = said.replace("bytearray(b", "").replace("')", "'")  # h11 prints its own types
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, _kinds("RemoteProtocolError")):
         if "disconnected" in said or "incomplete" in said or "closed" in said:
             return where.error(
                 Trouble.TRUNCATED,
@@ -223,8 +228,8 @@ def _protocol(error: BaseException, where: Where) -> SourceError:
                 "look at the server's log; a proxy in between may have a limit",
             )
         return where.error(Trouble.MALFORMED, f"its answer is not HTTP ({said})", "check the port; does it speak TLS?")
-    if isinstance(error, httpx.ProxyError):
+    if isinstance(error, _kinds("ProxyError")):
         return where.error(Trouble.UNREACHABLE, f"the proxy refuses ({said})", "check HTTP_PROXY and NO_PROXY")
-    if isinstance(error, (httpx.LocalProtocolError, httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError)):
+    if isinstance(error, (ValueError, *_kinds("LocalProtocolError", "InvalidURL", "UnsupportedProtocol"))):
         return where.error(Trouble.NOT_CONFIGURED, f"the request cannot be sent ({said})", "check its URL and headers")
     return where.error(Trouble.OTHER, f"the request failed ({said})", "try the same with curl")

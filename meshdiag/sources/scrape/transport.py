@@ -1,7 +1,7 @@
 """The fast HTTP path of scraping: one GET a connection, straight on asyncio's protocols.
 
-A general client spends more time on a small page than the network does. ``Fetcher.fetch`` is the bare exchange;
-``StreamTransport`` offers the same to ``httpx.AsyncClient``. Proxies are not used: the nodes are asked directly.
+A general client spends more time on a small page than the network does, and on being imported more than many
+pages take. Proxies are not used: the nodes are asked directly.
 """
 
 from __future__ import annotations
@@ -11,8 +11,14 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import httpx
-
+from meshdiag.sources.http.failures import (
+    ConnectError,
+    ConnectTimeout,
+    LocalProtocolError,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+)
 from meshdiag.sources.scrape.wire import ResponseReader
 
 if TYPE_CHECKING:
@@ -62,20 +68,20 @@ class _Exchange(asyncio.Protocol):
         try:
             if self._reader.feed(data):
                 self._end(None)
-        except httpx.RemoteProtocolError as error:
+        except RemoteProtocolError as error:
             self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.done.done():
             return
         if exc is not None:
-            error = httpx.ReadError(str(exc))
+            error = ReadError(str(exc))
             error.__cause__ = exc
             self._end(error)
             return
         try:
             self._reader.finish()
-        except httpx.RemoteProtocolError as problem:
+        except RemoteProtocolError as problem:
             self._end(problem)
         else:
             self._end(None)
@@ -96,7 +102,7 @@ class Fetcher:
         self._addresses: dict[str, asyncio.Task[list[str]]] = {}
 
     async def fetch(self, target: Target, headers: Mapping[str, str], *, limit: int, timeout_s: float) -> Answer:
-        """GET one page. Raises ``httpx.ConnectError``, ``ConnectTimeout``, ``ReadTimeout``, ``ReadError`` or
+        """GET one page. Raises ``ConnectError``, ``ConnectTimeout``, ``ReadTimeout``, ``ReadError`` or
         ``RemoteProtocolError`` (``TooLarge`` when the body exceeds ``limit`` bytes)."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -131,10 +137,10 @@ class Fetcher:
                         return transport
                 raise OSError(f"no address for {target.host}")
         except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection within {timeout_s * CONNECT_SHARE:g} s") from error
+            raise ConnectTimeout(f"no connection within {timeout_s * CONNECT_SHARE:g} s") from error
         except (OSError, ValueError) as error:
             exchange.done.cancel()
-            raise httpx.ConnectError(str(error)) from error
+            raise ConnectError(str(error)) from error
 
     async def _resolve(self, host: str) -> list[str]:
         task = self._addresses.get(host)
@@ -154,41 +160,12 @@ def _literal(host: str) -> bool:
 
 def _time_out(done: asyncio.Future[Answer], timeout_s: float) -> None:
     if not done.done():
-        done.set_exception(httpx.ReadTimeout(f"no whole answer within {timeout_s:g} s"))
+        done.set_exception(ReadTimeout(f"no whole answer within {timeout_s:g} s"))
 
 
 def _request(target: Target, headers: Mapping[str, str]) -> bytes:
     lines = [f"GET {target.path} HTTP/1.1", f"Host: {target.authority}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any("\r" in line or "\n" in line for line in lines):
-        raise httpx.LocalProtocolError("a header or path holds a line break")
+        raise LocalProtocolError("a header or path holds a line break")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-
-class StreamTransport(httpx.AsyncBaseTransport):
-    """The same exchange as a transport of httpx, for GET without a body. ``limit`` bounds the body in bytes."""
-
-    def __init__(self, tls: ssl.SSLContext | None = None, limit: int = 64 * 1024 * 1024) -> None:
-        self._fetcher = Fetcher()
-        self._tls = tls
-        self._limit = limit
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One GET. Raises what ``Fetcher.fetch`` raises."""
-        if request.method != "GET":
-            raise httpx.LocalProtocolError(f"only GET is sent here, not {request.method}")
-        url = request.url
-        secure = url.scheme == "https"
-        tls = (self._tls or httpx.create_ssl_context()) if secure else None
-        target = Target(url.host, url.port or (443 if secure else 80), url.raw_path.decode("ascii"), tls)
-        skipped = {"host", "connection", "content-length", "transfer-encoding"}
-        headers = {name: value for name, value in request.headers.items() if name not in skipped}
-        limits = request.extensions.get("timeout", {})
-        timeout_s = sum(limits.get(part) or 0.0 for part in ("connect", "read")) or 30.0
-        try:
-            answer = await self._fetcher.fetch(target, headers, limit=self._limit, timeout_s=timeout_s)
-        except httpx.TransportError as error:
-            error.request = request
-            raise
-        own = {name: value for name, value in answer.headers.items() if name != "transfer-encoding"}
-        return httpx.Response(answer.status, headers=own, content=answer.body, request=request)

@@ -1,7 +1,7 @@
 """HTTP/1.1 responses, read from bytes as they arrive: no sockets here.
 
 Only what a scrape needs: one response a connection; content-length, chunked and close-delimited bodies; bounded
-header and body. Errors are httpx's, so that they are told like those of any other source.
+header and body.
 Source: RFC 9112 (HTTP/1.1), sections 2 to 8.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import httpx
+from meshdiag.sources.http.failures import RemoteProtocolError
 
 MAX_HEADER = 65_536
 """Longest status line and header together, in bytes."""
 MAX_CHUNK_LINE = 4096
 
 
-class TooLarge(httpx.RemoteProtocolError):
+class TooLarge(RemoteProtocolError):
     """The body is longer than it may be."""
 
 
@@ -53,9 +53,9 @@ class ResponseReader:
             cut = buffer.find(b"\r\n\r\n")
             if cut < 0:
                 if len(buffer) > MAX_HEADER:
-                    raise httpx.RemoteProtocolError(f"header longer than {MAX_HEADER} bytes")
+                    raise RemoteProtocolError(f"header longer than {MAX_HEADER} bytes")
                 if len(buffer) >= 5 and not buffer.startswith(b"HTTP/"):
-                    raise httpx.RemoteProtocolError("illegal status line")
+                    raise RemoteProtocolError("illegal status line")
                 return False
             self._take_head(bytes(buffer[:cut]))
             del buffer[: cut + 4]
@@ -68,11 +68,11 @@ class ResponseReader:
     def finish(self) -> None:
         """The server has closed the connection. Raises ``RemoteProtocolError`` when something is missing."""
         if self._head is None:
-            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            raise RemoteProtocolError("Server disconnected without sending a response.")
         if self._chunked and self._left != -2:
-            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body (chunked)")
+            raise RemoteProtocolError("peer closed connection without sending complete message body (chunked)")
         if not self._chunked and self._end is not None and len(self._buffer) < self._end:
-            raise httpx.RemoteProtocolError(
+            raise RemoteProtocolError(
                 f"peer closed connection without sending complete message body "
                 f"(received {len(self._buffer)} bytes, expected {self._end})"
             )
@@ -89,7 +89,7 @@ class ResponseReader:
         lines = head.split(b"\r\n")
         parts = lines[0].split(b" ", 2)
         if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not (parts[1].isdigit() and len(parts[1]) == 3):
-            raise httpx.RemoteProtocolError("illegal status line")
+            raise RemoteProtocolError("illegal status line")
         status = int(parts[1])
         if 100 <= status < 200:  # informational: the real one follows
             return
@@ -97,7 +97,7 @@ class ResponseReader:
         for line in lines[1:]:
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon or not name or name[0] in " \t":
-                raise httpx.RemoteProtocolError("illegal header line")
+                raise RemoteProtocolError("illegal header line")
             name, value = name.lower(), value.strip(" \t")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self._head = (status, headers)
@@ -111,7 +111,7 @@ class ResponseReader:
         sizes = {one.strip() for one in text.split(",")}
         size = sizes.pop()
         if sizes or not (size.isascii() and size.isdigit()):
-            raise httpx.RemoteProtocolError("bad Content-Length")
+            raise RemoteProtocolError("bad Content-Length")
         if len(size) > 18 or int(size) > self._limit:
             raise TooLarge(f"body longer than {self._limit} bytes")
         return int(size)
@@ -123,7 +123,7 @@ class ResponseReader:
                 cut = buffer.find(b"\r\n")
                 if cut < 0:
                     if len(buffer) > MAX_CHUNK_LINE:
-                        raise httpx.RemoteProtocolError("illegal chunk header")
+                        raise RemoteProtocolError("illegal chunk header")
                     return False
                 self._left = self._chunk_size(bytes(buffer[:cut]))
                 del buffer[: cut + 2]
@@ -144,7 +144,7 @@ class ResponseReader:
                 raise ValueError
             size = int(text, 16)
         except ValueError:
-            raise httpx.RemoteProtocolError("illegal chunk header") from None
+            raise RemoteProtocolError("illegal chunk header") from None
         self._size += size
         if self._size > self._limit:
             raise TooLarge(f"body longer than {self._limit} bytes")
