@@ -11,10 +11,11 @@ _LOOK = 300
 """Characters in which names are looked for."""
 
 _NAME = r"[A-Za-z_][\w.$/@<>-]{0,127}"
-_EDGE = re.compile(r"[\s|:,;=/>\])-]{0,8}")
+_EDGE = re.compile(r"[\s|:,;=/>\])-]{0,40}")
 _BRACKETED = re.compile(r"\[([^\]\n]{0,120})\][\s:|-]{0,4}")
 _COLON = re.compile(rf"({_NAME}(?:\([\w-]{{1,40}}\))?)(?:\[\d{{1,10}}\])?: +")
 _DASH = re.compile(rf"({_NAME}) +(?:-+|\|) +")
+_COLUMN = re.compile(rf"({_NAME})(?: {{2,40}}|\t)(?=\S)")
 _TAGGED = re.compile(rf"({_NAME}) +(?=[\w.]{{1,40}}=)")
 _LAST = re.compile(r" \(([\w$]{1,80}(?:\.[\w$]{1,80}){1,12})\)\s*\Z")
 _PROCESS = re.compile(
@@ -66,7 +67,7 @@ def _speaker(message: str) -> tuple[str, str, str]:
         inner = found[1].strip()
         bracketed = bracketed or (inner if _PLAIN.match(inner) else "")
         place = found.end()
-    for pattern in (_COLON, _DASH):
+    for pattern in (_COLON, _DASH, _COLUMN):
         found = pattern.match(message, place, _LOOK)
         if found is not None:
             return found[1], "", message[found.end() :]

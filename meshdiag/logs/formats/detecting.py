@@ -6,26 +6,28 @@ lines it does not own are looked at again, so that a file of several formats get
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats.custom import CustomFormat
-from meshdiag.logs.formats.jsonlines import JsonFormat, learn_shape
+from meshdiag.logs.formats.jsonlines import JsonFormat, Shape, learn_shape
 from meshdiag.logs.formats.jsonreading import read_object
+from meshdiag.logs.formats.known import KNOWN, PLAIN, leveled
 from meshdiag.logs.formats.learning import learn
-from meshdiag.logs.formats.lines import bare, continues
+from meshdiag.logs.formats.lines import HEAD, bare, continues
 from meshdiag.logs.formats.logfmt import LEVEL, LogfmtFormat, first_value
 from meshdiag.logs.formats.mixed import MixedFormat
 from meshdiag.logs.formats.text import TextFormat
-from meshdiag.logs.levels import style_of
+from meshdiag.logs.formats.wrapped import WRAPPERS, DockerFormat, WrappedFormat
+from meshdiag.logs.levels import EVERY_STYLE, style_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshdiag.logs.formats import Format, Hints
     from meshdiag.logs.formats.mixed import Owning
 
-SAMPLE = 400
+SAMPLE = 256
 """How many lines are looked at."""
 _LINE = 16_384
 """A longer line is cut before it is looked at, JSON aside."""
@@ -36,75 +38,137 @@ def detect(lines: Sequence[bytes], hints: Hints, extra: Sequence[Format] = ()) -
     """The format of a file that begins with these lines (without their newlines). ``extra`` are the user's own, taken
     first when they know at least half of the lines that a record may begin with."""
     sample = [line for line in lines[: SAMPLE * 4] if line.strip(b"\r\n\t \0")][:SAMPLE]
+    heads = _heads(sample)
     for one in extra:
-        heads = [line for line in sample if not continues(line)]
         if heads and sum(map(one.starts, heads)) * 2 >= len(heads):
             return one.bound(hints) if isinstance(one, CustomFormat) else one
-    found = _formats(sample, hints)
-    return found[0] if len(found) == 1 else MixedFormat(found)
+    return _spread(sample, heads, hints) or _joined(_formats(heads, hints))
 
 
-def _formats(sample: Sequence[bytes], hints: Hints) -> list[Owning]:
-    """The formats of a sample, the commonest first; one that takes any line when there is none."""
+def _heads(lines: Sequence[bytes]) -> list[bytes]:
+    """The lines that a record may begin with; all of them when there are none."""
+    return [line for line in lines if not continues(line)] or list(lines)
+
+
+def _spread(sample: Sequence[bytes], heads: Sequence[bytes], hints: Hints) -> Owning | None:
+    """JSON printed over several lines, if that is what most of the sample is."""
+    opened = [line for line in heads if bare(line)[:1] == b"{"]
+    if not opened or len(opened) * 3 < len(heads) or len(opened) == len(sample):
+        return None
+    if sum(read_object(bare(line)) is not None for line in opened) * 2 >= len(opened):
+        return None
+    one, records = JsonFormat(Shape(), hints), list[list[bytes]]()
+    for line in sample:
+        if one.starts(line) or not records:
+            records.append([])
+        records[-1].append(line)
+    whole = [bare(b"\n".join(record)) for record in records]
+    objects = [(raw, found) for raw in whole if raw[:1] == b"{" and (found := read_object(raw)) is not None]
+    return JsonFormat(learn_shape(objects, spread=True), hints) if len(objects) * 2 >= len(opened) else None
+
+
+def _formats(sample: Sequence[bytes], hints: Hints, *, inside: bool = False, many: bool = False) -> list[Owning]:
+    """The formats of a sample, the commonest first; one that takes any line when there is none. ``inside``: there is
+    something around these lines already; ``many``: they come from several programs."""
     found: list[Owning] = []
     rest = list(sample)
     while rest and len(found) < _MOST:
-        best = _best(rest, hints, first=not found)
-        if best is None:
+        best = _best(rest, hints, inside=inside)
+        if best is None or (found and isinstance(best, TextFormat) and _few(best, rest, len(sample))):
             break
         found.append(best)
-        rest = [line for line in rest if not best.owns(line) and not continues(line)]
-        if len(rest) * 50 < len(sample):
+        rest = [line for line in rest if not best.owns(line)]
+        if len(rest) * 50 < len(sample) or (isinstance(found[0], TextFormat) and not many):
             break
-    return found or [_plain(hints)]
+    if rest and (many or not (found and isinstance(found[0], TextFormat))):
+        found += _leveled(rest, hints)
+    return found or [TextFormat(PLAIN, hints)]
 
 
-def _best(lines: Sequence[bytes], hints: Hints, *, first: bool) -> Owning | None:
+def _few(one: Owning, rest: Sequence[bytes], sample: int) -> bool:
+    """Whether a further text format owns too few lines to be one: any line may begin with a number."""
+    return sum(map(one.owns, rest)) < max(3, sample // 20)
+
+
+def _best(lines: Sequence[bytes], hints: Hints, *, inside: bool) -> Owning | None:
     """The format that understands most of these lines, None when none understands any."""
-    best, most = None, 0
-    for family in _FAMILIES:
-        one = family(lines, hints)
-        if one is None:
-            continue
-        count = sum(one.time_ns(line[:_LINE]) is not None for line in lines if one.owns(line))
-        if count > most * 1.25:
-            best, most = one, count
+    best, most = None, 0.0
+    for family in (*(() if inside else _AROUND), *_FAMILIES):
+        for one in family(lines, hints):
+            count = sum(one.time_ns(line[:_LINE]) is not None for line in lines if one.owns(line))
+            if count > most * 1.25:
+                best, most = one, count
         if most * 10 >= len(lines) * 9:
             break
     return best
 
 
-def _json(lines: Sequence[bytes], hints: Hints) -> Owning | None:
-    objects: list[tuple[bytes, Mapping[str, Any]]] = []
+def _docker(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """Docker's JSON files, by the format inside."""
+    if not any(bare(line)[:7] in (b'{"log":', b'{"strea') for line in lines):
+        return
+    inner = [found[1] for found in map(DockerFormat.unwrap, lines) if found is not None]
+    if inner:
+        yield DockerFormat(_joined(_formats(_heads(inner), hints, inside=True)), hints)
+
+
+def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """Prefixes before lines, by the format inside."""
+    cleaned = [bare(line) for line in lines]
+    for wrapper in WRAPPERS:
+        if sum(any(sign in line[:HEAD] for sign in wrapper.signs) for line in cleaned) * 2 < len(lines):
+            continue
+        match = re.compile(wrapper.pattern).match
+        inner = [line[found.end() :] for line in cleaned if (found := match(line, 0, HEAD)) is not None]
+        if len(inner) * 2 < len(lines):
+            continue
+        formats = _formats(_heads([line for line in inner if line.strip()]), hints, inside=True, many=wrapper.many)
+        if not wrapper.needs or formats[0].name.startswith(wrapper.needs):
+            yield WrappedFormat(wrapper, _joined(formats), hints)
+
+
+def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """Objects, one a line."""
     heads = [bare(line) for line in lines if bare(line)[:1] == b"{"]
-    for line in heads:
-        found = read_object(line)
-        if found is not None:
-            objects.append((line, found))
-    if not heads:
-        return None
-    return JsonFormat(learn_shape(objects, spread=len(objects) * 2 < len(heads)), hints)
+    objects = [(line, found) for line in heads if (found := read_object(line)) is not None]
+    if heads:
+        yield JsonFormat(learn_shape(objects), hints)
 
 
-def _logfmt(lines: Sequence[bytes], hints: Hints) -> Owning | None:
+def _known(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """Headers that need no learning."""
+    cleaned = [bare(line) for line in lines]
+    for known in KNOWN:
+        if sum(map(known.likely, cleaned)) * 2 >= len(lines):
+            yield TextFormat(known.header, hints)
+
+
+def _logfmt(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """Pairs, with the styles of their levels."""
     one = LogfmtFormat(hints)
     owned = [line for line in lines if one.owns(line)]
-    if not owned:
-        return None
-    words = (first_value(bare(line), LEVEL) for line in owned)
-    styles = frozenset(filter(None, (style_of(word.decode("ascii", "replace")) for word in words if word)))
-    return LogfmtFormat(hints, styles) if styles else one
+    if owned:
+        words = (first_value(bare(line), LEVEL) for line in owned)
+        styles = frozenset(filter(None, (style_of(word.decode("ascii", "replace")) for word in words if word)))
+        yield LogfmtFormat(hints, styles) if styles else one
 
 
-def _text(lines: Sequence[bytes], hints: Hints) -> Owning | None:
+def _text(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """Whatever has a time."""
     header = learn(lines, hints)
-    return None if header is None else TextFormat(header, hints)
+    if header is not None:
+        yield TextFormat(header, hints)
 
 
-_FAMILIES: tuple[Callable[[Sequence[bytes], Hints], Owning | None], ...] = (_json, _logfmt, _text)
+def _leveled(lines: Sequence[bytes], hints: Hints) -> list[Owning]:
+    """Lines that begin with a level and have no time, if there are any."""
+    one = TextFormat(leveled(EVERY_STYLE), hints)
+    return [one] if any(one.owns(line) for line in lines) else []
 
 
-def _plain(hints: Hints) -> Owning:
-    from meshdiag.logs.formats.known import PLAIN
+_AROUND: tuple[Callable[[Sequence[bytes], Hints], Iterator[Owning]], ...] = (_docker, _wrapped)
+_FAMILIES: tuple[Callable[[Sequence[bytes], Hints], Iterator[Owning]], ...] = (_json, _known, _logfmt, _text)
 
-    return TextFormat(PLAIN, hints)
+
+def _joined(formats: Sequence[Owning]) -> Owning:
+    return formats[0] if len(formats) == 1 else MixedFormat(formats)

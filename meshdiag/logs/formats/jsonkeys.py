@@ -25,7 +25,7 @@ LEVEL = (
     "level", "lvl", "severity", "log.level", "loglevel", "log_level", "logLevel", "levelname", "level_name", "Level",
     "@l", "PRIORITY", "priority", "severity_text", "severityText", "SeverityText", "Severity", "LogLevel", "s",
     "log.severity", "fields.level", "levelno", "level_value", "severityNumber", "severity_number", "level_number",
-    "LEVEL", "SEVERITY",
+    "LEVEL", "SEVERITY", "tags",
 )  # fmt: skip
 COMPONENT = (
     "component", "logger", "logger_name", "loggerName", "log.logger", "module", "subsystem", "SourceContext",

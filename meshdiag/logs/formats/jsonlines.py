@@ -138,6 +138,8 @@ class JsonFormat:
 
     def _level_of(self, record: Mapping[str, Any], path: str, value: object) -> Level | None:
         shape = self.shape
+        if isinstance(value, list):
+            value = _level_tag(value)
         if isinstance(value, str):
             level = word_level(value, shape.words) if shape.words else None
             if level is None and shape.letters:
@@ -201,7 +203,7 @@ def _number_marks(key: bytes, gap: bytes, numbers: Iterable[int]) -> set[bytes]:
     return found
 
 
-def learn_shape(objects: Sequence[tuple[bytes, Mapping[str, Any]]], *, spread: bool) -> Shape:
+def learn_shape(objects: Sequence[tuple[bytes, Mapping[str, Any]]], *, spread: bool = False) -> Shape:
     """What these objects (raw, parsed) have in common."""
     words: Counter[Style] = Counter()
     levels: Counter[str] = Counter()
@@ -211,6 +213,8 @@ def learn_shape(objects: Sequence[tuple[bytes, Mapping[str, Any]]], *, spread: b
     for _, record in objects:
         for path in jsonkeys.LEVEL:
             value = jsonkeys.value_at(record, path)
+            if isinstance(value, list):
+                value = _level_tag(value)
             style = style_of(value.rstrip()) if isinstance(value, str) else None
             if style is not None:
                 words[style] += 1
@@ -237,6 +241,12 @@ def learn_shape(objects: Sequence[tuple[bytes, Mapping[str, Any]]], *, spread: b
         library=jsonkeys.library(objects[0][1]) if objects else "",
         spread=spread,
     )
+
+
+def _level_tag(values: Sequence[object]) -> str | None:
+    """The first of a record's tags that is a level word."""
+    words = (value for value in values[:16] if isinstance(value, str))
+    return next((word for word in words if style_of(word) is not None), None)
 
 
 def _is_number(value: object) -> bool:

@@ -1,7 +1,138 @@
-"""Headers that are known beforehand."""
+"""Headers that need no learning, because a document or a program fixes them: syslog (RFC 3164 and 5424, and
+rsyslog's ISO variant), access logs (Common Log Format), glog and klog, Redis; and lines that begin with a level."""
 
 from __future__ import annotations
 
-from meshdiag.logs.formats.text import Header
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.formats.text import Header, word_marks
+from meshdiag.logs.levels import LETTERS, Scale, level_of_number, spelled
+from meshdiag.logs.record import Level
+from meshdiag.logs.timestamps import DAY_FIRST, GLOG, GLOG_YEAR, ISO, NO_YEAR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from meshdiag.logs.levels import Style
+    from meshdiag.logs.timestamps import Shape
+
+_MONTHS = tuple(name.encode() for name in ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct"))
+_PRI = {
+    b"%d" % number: level
+    for number in range(192)
+    if (level := level_of_number(number & 7, Scale.SYSLOG)) is not None
+}  # fmt: skip
+_HOST = rb" (?P<node>[^\s:\[\]()]{1,255}) "
+_APP = rb"(?:(?P<component>[A-Za-z_/(][^\[\n:]{0,80}?)(?:\[\d{1,10}\])?(?: \([^)\n]{0,120}\))?: ?)?"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A header, and a test that costs next to nothing and fails on most other lines."""
+
+    header: Header
+    likely: Callable[[bytes], bool]
+
+
+def _pri_marks(before: bytes, after: bytes) -> Mapping[Level, tuple[bytes, ...]]:
+    return {
+        level: tuple(before + number + after for number, meant in _PRI.items() if meant is level) for level in Level
+    }
+
+
+def _bsd(name: str, shape: Shape, *, pri: bool) -> Header:
+    time = (rb"<(?P<level>\d{1,3})>" if pri else rb"") + shape.pattern
+    rest = rb"(?:" + _HOST + _APP + rb")?"
+    levels = _PRI if pri else {}
+    return Header(name, time, shape, rest, levels, _pri_marks(b"<", b">"), qualified=False)
+
+
+_SYSLOG_5424 = Header(
+    "syslog (RFC 5424)",
+    rb"<(?P<level>\d{1,3})>[1-9]\d? " + ISO.pattern,
+    ISO,
+    rb"(?: (?P<node>\S{1,255}) (?P<component>\S{1,48}) \S{1,128} \S{1,32} (?:-|(?:\[(?:[^\]\\]|\\.){0,300}\]){1,9})"
+    rb" ?(?:\xef\xbb\xbf)?)?",
+    _PRI,
+    _pri_marks(b"<", b">"),
+    qualified=False,
+)
+_ACCESS = Header(
+    "access log",
+    rb"(?:(?P<client>[^\s\[]{1,256}) [^\[\n]{0,200})?\[" + DAY_FIRST.pattern + rb"\] (?=\")",
+    DAY_FIRST,
+    rb"(?:\"(?P<method>[A-Z]{1,20}) (?P<path>[^\s\"]{0,300})[^\"\n]{0,200}\""
+    rb" (?P<status>\d{3})(?: (?P<bytes>\d{1,18}|-))?(?![^\s]))?",
+    fields=("client", "method", "path", "status", "bytes"),
+    qualified=False,
+)
+_REDIS = Header(
+    "Redis",
+    rb"\d{1,10}:[XCSM] " + DAY_FIRST.pattern,
+    DAY_FIRST,
+    rb"(?: (?P<level>[.*#-]) )?",
+    {b".": Level.DEBUG, b"-": Level.DEBUG, b"*": Level.INFO, b"#": Level.WARN},
+    {Level.DEBUG: (b" . ", b" - "), Level.INFO: (b" * ",), Level.WARN: (b" # ",)},
+    qualified=False,
+)
+_SEVERITIES = Header(
+    "syslog (VMware)",
+    ISO.pattern + rb" (?:Em|Al|Cr|Er|Wa|No|In|Db)\((?P<level>\d{1,3})\)",
+    ISO,
+    rb"(?:\[[^\]\n]{0,20}\])? (?P<component>[\w./-]{1,80})(?:\[\d{1,12}\])?:? ",
+    _PRI,
+    _pri_marks(b"(", b")"),
+    qualified=False,
+)
+
+
+def _glog(shape: Shape, digits: bytes) -> Header:
+    letters = {letter: LETTERS[letter.decode()] for letter in (b"D", b"I", b"W", b"E", b"F", b"C")}
+    marks: dict[Level, tuple[bytes, ...]] = {}
+    for letter, level in letters.items():
+        marks[level] = marks.get(level, ()) + tuple(letter + b"%c" % digit for digit in digits)
+    return Header(
+        "glog",
+        rb"(?P<level>[DIWEFC])(?=[" + digits + rb"])" + shape.pattern,
+        shape,
+        rb"(?: {1,8}\d{1,12} (?P<component>[^\s:\]]{1,200}):\d{1,7}\] ?)?",
+        letters,
+        marks,
+        qualified=False,
+    )
+
+
+def _pri(line: bytes) -> bool:
+    return line[:1] == b"<"
+
+
+def _month(line: bytes) -> bool:
+    return line[:3] in _MONTHS or line[:3] in (b"Nov", b"Dec")
+
+
+_ISO_APP = re.compile(rb"\d{4}-\d\d-\d\dT\S{8,24} [^\s:\[\]()=]{1,255} [\w./-]{1,48}\[\d{1,10}\]: ")
+
+KNOWN = (
+    Known(_SYSLOG_5424, lambda line: _pri(line) and line[2:6].find(b">") >= 0),
+    Known(_bsd("syslog", NO_YEAR, pri=True), _pri),
+    Known(_bsd("syslog", NO_YEAR, pri=False), _month),
+    Known(_bsd("syslog", ISO, pri=True), _pri),
+    Known(_bsd("syslog", ISO, pri=False), lambda line: _ISO_APP.match(line) is not None),
+    Known(_ACCESS, lambda line: line.find(b'] "', 0, 400) >= 0),
+    Known(_glog(GLOG, b"01"), lambda line: line[:1] in b"DIWEFC" and line[1:5].isdigit() and line[5:6] == b" "),
+    Known(_glog(GLOG_YEAR, b"12"), lambda line: line[:1] in b"DIWEFC" and line[1:9].isdigit()),
+    Known(_REDIS, lambda line: line[:1].isdigit() and re.match(rb"\d{1,10}:[XCSM] ", line) is not None),
+    Known(_SEVERITIES, lambda line: re.match(rb"\d{4}-\d\d-\d\d[T ]\S{0,30} [A-Z][a-z]\(", line) is not None),
+)
 
 PLAIN = Header("text without times", rb"(?!)", None)
+
+
+def leveled(styles: frozenset[Style]) -> Header:
+    """Lines without a time that begin with a level: ``WARNING: …``, ``[error] …``, ``ERROR:root:…``, ``panic: …``."""
+    levels = {word.encode(): level for word, level in spelled(styles).items()}
+    words = b"|".join(sorted(levels, reverse=True))
+    lead = rb"[\[<( ]{0,3}(?P<level>" + words + rb")(?=[\]>):|]| +[:|-] | {1,8}\[|\[\d{1,9}\])[\]>)]?"
+    return Header("text without times", lead, None, b"", levels, word_marks(styles))

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _REACH = 250
 """How far into a line its time may begin."""
-_PUNCTUATION = rb"[\s\[(<{|\"'#*-]{0,8}"
-_SEPARATOR = rb"[\s|,:;.=/\])>-]{0,8}+[\[(<{\"']{0,2}+ ?+"
+_PUNCTUATION = rb"[ \t\[(<{|\"'#*-]{0,8}"
+_SEPARATOR = rb"[ \t|,:;.=/\])>-]{0,8}+[\[(<{\"']{0,2}+ ?+"
 _TOKEN = rb"(?>\[[^\]\n]{0,100}\]|\([^)\n]{0,100}\)|[^\s\[\]()|]{1,100})"
-_GAP = rb"[\s|,:;.=/\])>-]{0,8}+"
+_GAP = rb"[ \t|,:;.=/\])>-]{0,8}+"
 _QUALIFIER = rb"[A-Za-z_][\w-]{0,60}[.:]"
 _WORD = re.compile(rb"([A-Za-z]{1,16})(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])")
 _LETTER = re.compile(rb"([VDTINWEAFC])(?=[ /|\],]|: )")
@@ -125,7 +125,7 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
     if not chosen:
         return Header(name, time, shape)
     if chosen[0].kind == "letter":
-        return _lettered(name, shape, time, chosen[0])
+        return _lettered(name, shape, time, chosen[0], words[chosen[0]])
     styles = _styles(words[slot] for slot in chosen)
     levels = {word.encode(): level for word, level in spelled(styles).items()}
     if chosen[0].tokens < 0:
@@ -144,7 +144,15 @@ def _levels_in(one: _Stamped) -> Iterable[tuple[_Slot, str]]:
     yield from _following_levels(one.after)
 
 
-_ANY_BYTES = {word.encode() for word in _ANY_STYLE}
+_ANY_BYTES = {word.encode() for word in _ANY_STYLE} | {
+    b"STATEMENT",
+    b"DETAIL",
+    b"HINT",
+    b"CONTEXT",
+    b"QUERY",
+    b"LOCATION",
+}
+"""Words that stand where a level does: also PostgreSQL's for lines that say more about the record before."""
 _separator = re.compile(_SEPARATOR).match
 _token = re.compile(_GAP + _TOKEN).match
 _qualified = re.compile(_QUALIFIER + rb"([A-Za-z]{1,16})(?=[\]:])").match
@@ -166,7 +174,7 @@ def _following_levels(after: bytes) -> Iterable[tuple[_Slot, str]]:
         found = _LETTER.match(after, start) if start and not letter else None
         if found is not None:
             letter = True
-            yield _Slot(tokens, "letter"), found[1].decode()
+            yield _Slot(tokens, "letter"), after[start - 1 : start + 2].decode("ascii", "replace")
         token = _token(after, place)
         if token is None:
             return
@@ -230,17 +238,19 @@ def _leading(levels: Mapping[bytes, Level], time: bytes) -> bytes:
     return rb"[\[(<{\"' ]{0,3}" + _alternatives(levels) + rb"[^\n]{0,80}?(?<![\w.:/-])" + stamp
 
 
-def _lettered(name: str, shape: Shape, time: bytes, slot: _Slot) -> Header:
-    """Levels of one capital letter: a space, bracket or bar before it and one of a few signs after it."""
+def _lettered(name: str, shape: Shape, time: bytes, slot: _Slot, seen: Iterable[str]) -> Header:
+    """Levels of one capital letter, between the signs that the sample has before and after it."""
     levels = {letter.encode(): level for letter, level in LETTERS.items() if len(letter) == 1}
-    letters, signs = rb"(?P<level>[VDTINWEAFC])", (b" ", b"/", b"|", b"]", b",", b":")
+    letters = rb"(?P<level>[VDTINWEAFC])"
     if slot.tokens < 0:
         stamp = time[time.index(rb"(?P<stamp>") :]
         lead = rb"[\[(<{\"' ]{0,3}" + letters + rb"(?![A-Za-z0-9_])[^\n]{0,80}?(?<![\w.:/-])" + stamp
         return Header(name, lead, shape, b"", levels, None)
-    rest = (_GAP + _TOKEN) * slot.tokens + rb"[ \t]{0,7}[ \[|]" + letters + rb"(?=[ /|\],]|: )"
+    befores, afters = (frozenset(text[place].encode() for text in seen) for place in (0, 2))
+    before, after = (b"|".join(re.escape(sign) for sign in sorted(signs)) for signs in (befores, afters))
+    rest = (_GAP + _TOKEN) * slot.tokens + _SEPARATOR + rb"(?<=" + before + rb")" + letters + rb"(?=" + after + rb")"
     marks: dict[Level, tuple[bytes, ...]] = {}
     for letter, level in levels.items():
-        around = tuple(before + letter + after for before in (b" ", b"[", b"|") for after in signs)
+        around = tuple(left + letter + right for left in sorted(befores) for right in sorted(afters))
         marks[level] = marks.get(level, ()) + around
     return Header(name, time, shape, rb"(?:" + rest + rb")?", levels, marks)

@@ -40,7 +40,10 @@ class LogfmtFormat:
 
     def owns(self, line: bytes) -> bool:
         """Whether a line begins with pairs, a time or a level among the first eight."""
-        cleaned = bare(line)
+        return self._owned(_head(line))
+
+    @staticmethod
+    def _owned(cleaned: bytes) -> bool:
         first = _PAIR.match(cleaned, 0, _LOOK)
         if first is None or first[1] is None:
             return False
@@ -57,16 +60,14 @@ class LogfmtFormat:
 
     def time_ns(self, line: bytes) -> int | None:
         """The first pair whose key is one of a time's."""
-        if not self.owns(line):
-            return None
-        value = first_value(bare(line), TIME)
+        line = _head(line)
+        value = first_value(line, TIME) if self._owned(line) else None
         return None if value is None else self._times.text_ns(value)
 
     def level(self, line: bytes) -> Level | None:
         """The first pair whose key is one of a level's."""
-        if not self.owns(line):
-            return None
-        value = first_value(bare(line), LEVEL)
+        line = _head(line)
+        value = first_value(line, LEVEL) if self._owned(line) else None
         return None if value is None else self._level(value)
 
     def _level(self, value: bytes) -> Level | None:
@@ -106,6 +107,11 @@ class LogfmtFormat:
     def level_width(self, _line: bytes) -> int | None:
         """The level may stand anywhere."""
         return None
+
+
+def _head(line: bytes) -> bytes:
+    """As much of a record as tells its time and level: its first line, bounded."""
+    return bare(line[:_LOOK].partition(b"\n")[0])
 
 
 def _pairs(line: bytes, end: int = _LOOK) -> Iterator[tuple[str, bytes]]:

@@ -40,7 +40,7 @@ class Header:
     shape: Shape | None
     rest: bytes = b""
     levels: Mapping[bytes, Level] = field(default_factory=dict)
-    marks: Mapping[Level, tuple[bytes, ...]] | None = None
+    marks: Mapping[Level, tuple[bytes, ...]] | None = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     qualified: bool = True
     """Whether the message may begin with the name of a component."""
@@ -108,15 +108,16 @@ class TextFormat:
             return Record(raw, message=text_of(cleaned.rstrip(b"\r")))
         time_ns = self._reader.ns(*found.group(*self._groups)) if self._reader else None
         known = {name: text_of(found[name]) for name in ("component", "node") if name in self._has and found[name]}
-        parts = anatomy(cleaned[found.end() :], known.get("component", ""), named=self.header.qualified)
-        fields: dict[str, Any] = {
-            name: text_of(found[name]) for name in self.header.fields if found[name] not in (None, b"", b"-")
-        }
+        said = known.get("component", "")
+        named = self.header.qualified
+        fields = {name: _value(found[name]) for name in self.header.fields if found[name] not in (None, b"", b"-")}
+        after = found.end("tail") if fields else found.end()
+        parts = anatomy(cleaned[after:], said if named else "", named=named)
         return Record(
             raw,
             time_ns,
             self._level(found),
-            parts.component,
+            parts.component if named else said,
             known.get("node", parts.node),
             parts.message,
             fields,
@@ -127,7 +128,8 @@ class TextFormat:
         marks = self.header.marks
         if marks is None:
             return None
-        return tuple(dict.fromkeys(mark for level in Level if level in levels for mark in marks.get(level, ())))
+        found = dict.fromkeys(mark for level in Level if level in levels for mark in marks.get(level, ()))
+        return tuple(mark for mark in found if not any(other in mark for other in found if other != mark))
 
     def start_width(self, line: bytes) -> int | None:
         """The end of the time and the byte after it."""
@@ -145,3 +147,8 @@ class TextFormat:
     def _digits_alike(self) -> bool:
         """Whether the header takes any digit for any other."""
         return self.header.shape is not EPOCH and not any(word.isdigit() for word in self._levels)
+
+
+def _value(raw: bytes) -> Any:
+    """A field's text, or its number."""
+    return int(raw) if raw.isdigit() and len(raw) < 19 else text_of(raw)
