@@ -48,13 +48,15 @@ PEEK = 4096
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a line comes from, and what a record takes from there when it does not say it itself."""
+    """Where a line comes from, and what a record takes from there when it does not say it itself. ``firm``: the level
+    given here counts, whatever the record states."""
 
     file: str
     node: str = ""
     component: str = ""
     level: Level | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    firm: bool = False
 
 
 @dataclass(slots=True)
@@ -198,7 +200,7 @@ class Assembler:
         record = draft.format.parse(b"\n".join(draft.parts))
         self._judge(draft, record)
         record.time_ns = self._time(record.time_ns, draft.taken_ns)
-        record.level = origin.level if record.level is None else record.level
+        record.level = origin.level if origin.firm or record.level is None else record.level
         record.node = record.node or origin.node
         record.component = record.component or origin.component
         record.file = origin.file

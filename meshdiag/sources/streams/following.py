@@ -8,12 +8,12 @@ it left is read; when it starts anew, reading goes on where it stopped.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import SourceError, Trouble
+from meshdiag.sources.streams.breaks import LASTING, PATIENCE_S, Break
 from meshdiag.sources.streams.picking import merged
 from meshdiag.sources.streams.window import Ask, Failures, history, last
 
@@ -29,16 +29,7 @@ QUIET_S = 0.1
 """A record that no line continues for so long is complete."""
 RECENT = 100
 """Last lines that are read to learn a log's format and its end."""
-PATIENCE_S = 60.0
-"""How long a break may last before it is an error."""
-PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
 QUEUE = 1024
-
-LASTING = frozenset(
-    {Trouble.FORBIDDEN, Trouble.UNAUTHORIZED, Trouble.NOT_AVAILABLE, Trouble.NOT_CONFIGURED, Trouble.REJECTED}
-)
-"""Troubles that do not go away by waiting."""
 
 
 class Following:
@@ -109,7 +100,7 @@ class Following:
 
     async def _watch(self) -> None:
         """Keep a pump running for each log that may grow."""
-        trouble = _Trouble(self._patience_s)
+        trouble = Break(self._patience_s)
         while True:
             try:
                 async with aclosing(self._reader.keeper.changes()) as changes:
@@ -132,7 +123,7 @@ class Following:
         reading = self._readings.get(log.key)
         if reading is None:
             reading = self._readings[log.key] = self._reader.open(log, self._selection, self._tally)
-        trouble = _Trouble(self._patience_s)
+        trouble = Break(self._patience_s)
         while True:
             log = self._latest[log.key]
             try:
@@ -149,7 +140,7 @@ class Following:
         self._ended[log.key] = log.life
         del self._pumps[log.key]
 
-    async def _read_on(self, log: Log, reading: Reading, trouble: _Trouble) -> None:
+    async def _read_on(self, log: Log, reading: Reading, trouble: Break) -> None:
         """Read what a log says until its writer ends."""
         reading.resume.again()
         ask = Ask(since_ns=reading.resume.since_ns, follow=True)
@@ -197,34 +188,3 @@ class Following:
             self._queue.put_nowait(records)
         except asyncio.QueueFull:
             asyncio.get_running_loop().call_later(QUIET_S, self._again, records)
-
-
-class _Trouble:
-    """A break, how long it lasts and how long to wait before the next try."""
-
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
-        self._pause_s = PAUSE_S
-        self._began: float | None = None
-        self._error: SourceError | None = None
-
-    async def bear(self, error: SourceError) -> bool:
-        """Wait a little; False when it has lasted too long, or waiting does not help."""
-        now = time.monotonic()
-        self._error = error
-        if self._began is None:
-            self._began = now
-        if error.trouble in LASTING or now - self._began > self._patience_s:
-            return False
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-        return True
-
-    def over(self) -> str:
-        """It works again: the sentence to tell about the break; empty where there was none."""
-        if self._began is None:
-            return ""
-        told = f"read on after a break of {time.monotonic() - self._began:.1f} s ({self._error})"
-        self._began = None
-        self._pause_s = PAUSE_S
-        return told

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshdiag.logs.record import NS
+
+if TYPE_CHECKING:
+    from meshdiag.logs.assembling import Origin
 
 LONGEST = 2 << 20
 """Bytes of one line that are kept."""
@@ -17,11 +20,13 @@ STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\
 
 class Line(NamedTuple):
     """A line without its newline, when it was taken (ns since the epoch, None where nobody says) and the channel
-    it came by (``stdout``)."""
+    it came by (``stdout``). ``origin`` where it is not the log's own; ``whole``: it is a record by itself."""
 
     raw: bytes
     taken_ns: int | None = None
     channel: str = ""
+    origin: Origin | None = None
+    whole: bool = False
 
 
 class LineSplitter:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 18
 STDERR_KEPT = 16 * 1024
+SAID_KEPT = 300
+"""Characters of one line of it."""
 GRACE_S = 1.0
 """How long a program may take to end when it is asked to; then it is killed."""
 
@@ -83,9 +85,10 @@ class LineProcess:
             await asyncio.gather(self._listening, return_exceptions=True)
 
     @property
-    def said(self) -> str:
-        """What it has said on stderr, as far as it was kept: hostile text."""
-        return self._said.decode("utf-8", "replace").strip()
+    def said(self) -> list[str]:
+        """The lines that it has said on stderr, as far as they were kept, each printable and of bounded length."""
+        lines = self._said.decode("utf-8", "replace").splitlines()
+        return [_printable(line) for line in lines if line.strip()]
 
     @property
     def cut(self) -> int:
@@ -164,3 +167,8 @@ class LineProcess:
                 pass
         if self._listening is not None:
             await asyncio.wait([self._listening])
+
+
+def _printable(line: str) -> str:
+    text = "".join(char if char.isprintable() else " " for char in line[:SAID_KEPT]).strip()
+    return text + "..." * (len(line) > SAID_KEPT)

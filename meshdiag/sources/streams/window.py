@@ -134,7 +134,8 @@ class Reading:
         for line in batch:
             if self.resume.is_new(line):
                 self._tally.bytes_read += len(line.raw) + 1
-                records += self._assembler.feed(line.raw, line.taken_ns, self.log.origin, line.channel)
+                origin = line.origin or self.log.origin
+                records += self._assembler.feed(line.raw, line.taken_ns, origin, line.channel, whole=line.whole)
         return self._picker.take(records)
 
     def settle(self) -> list[Record]:
@@ -247,6 +248,8 @@ async def last(reader: Reader, log: Log, selection: Selection, tally: Tally) -> 
         async with aclosing(history(reader, reading, selection, scratch, tail)) as records:
             async for record in records:
                 kept.append(record)
+        tally.skipped += scratch.skipped
+        tally.notes += scratch.notes
         # The first record of a part may lack its beginning: it must not be among those given.
         enough = scratch.matched > wanted + selection.before
         if tail is None or enough or reading.lines in (0, seen):
