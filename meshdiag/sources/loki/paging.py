@@ -1,0 +1,122 @@
+"""A window of a query, page by page, so that no line is lost: each page begins where the one before became uncertain.
+
+A page that is full may end in the midst of a nanosecond, in any of several streams. So the lines of its last nanosecond
+are put aside and asked for again, with the next page. (To go on from the last time of *any* stream, as is tempting,
+loses what the others have before it; to go on behind it loses the rest of that nanosecond.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from meshdiag.errors import SourceError, Trouble
+from meshdiag.logs.record import NS
+from meshdiag.sources.loki.api import LimitTooHigh, RangeTooLong
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from meshdiag.logs.tally import Tally
+    from meshdiag.sources.loki.api import Api, Page
+    from meshdiag.sources.loki.entries import Entry
+
+CAP: Final = 5000
+"""The most lines in one answer, unless the server says less; Loki's own default."""
+LONGEST_NS: Final = 30 * 86_400 * NS
+"""The longest window in one query, unless the server says less; Loki's own default is an hour more."""
+
+
+@dataclass(slots=True)
+class Pager:
+    """Asks page by page. What it learns of the server's bounds it keeps: ``cap`` lines, ``longest_ns`` of window."""
+
+    api: Api
+    cap: int = CAP
+    longest_ns: int = LONGEST_NS
+
+    async def forward(
+        self, query: str, start_ns: int, end_ns: int, tally: Tally, want: int | None = None
+    ) -> AsyncGenerator[list[Entry], None]:
+        """Every line of the window, oldest first. ``want``: how many the caller hopes to need, so that no more are
+        fetched than that at once."""
+        start = start_ns
+        while start < end_ns:
+            end = min(end_ns, start + self.longest_ns)
+            try:
+                page, full = await self._ask(query, start, end, self._limit(want), tally, newest_first=False)
+            except RangeTooLong as error:
+                self._shorten(error, end - start)
+                continue
+            entries = page.entries
+            if not full:
+                yield entries
+                start = end
+            elif entries[0].time_ns == (last := entries[-1].time_ns):
+                yield await self._nanosecond(query, last, tally)
+                start = last + 1
+            else:
+                yield [one for one in entries if one.time_ns < last]
+                start = last
+
+    async def backward(
+        self, query: str, start_ns: int, end_ns: int, tally: Tally, want: int | None = None
+    ) -> AsyncGenerator[list[Entry], None]:
+        """The same from the end of the window: each list oldest first, each before the one given last."""
+        end = end_ns
+        while start_ns < end:
+            start = max(start_ns, end - self.longest_ns)
+            try:
+                page, full = await self._ask(query, start, end, self._limit(want), tally, newest_first=True)
+            except RangeTooLong as error:
+                self._shorten(error, end - start)
+                continue
+            entries = page.entries
+            if not full:
+                yield entries
+                end = start
+            elif entries[-1].time_ns == (first := entries[0].time_ns):
+                yield await self._nanosecond(query, first, tally)
+                end = first
+            else:
+                yield [one for one in entries if one.time_ns > first]
+                end = first + 1
+
+    def _limit(self, want: int | None) -> int:
+        """One more than wanted, because the lines of the last nanosecond are put aside."""
+        return self.cap if want is None else max(1, min(self.cap, want + 1))
+
+    async def _nanosecond(self, query: str, time_ns: int, tally: Tally) -> list[Entry]:
+        """All lines of one nanosecond. No question can tell them apart where they are more than the server gives."""
+        page, full = await self._ask(query, time_ns, time_ns + 1, self.cap, tally, newest_first=False)
+        if full:
+            seconds, rest = divmod(time_ns, NS)
+            tally.skipped.append(
+                f"{self.api.http.name}: more than {len(page.entries)} lines bear the same time ({seconds}.{rest:09d}), "
+                "which is all that it gives at once: the others could not be asked for"
+            )
+        return page.entries
+
+    async def _ask(
+        self, query: str, start: int, end: int, limit: int, tally: Tally, *, newest_first: bool
+    ) -> tuple[Page, bool]:
+        """A page, and whether it is full; with fewer lines where the server gives no more, or they are too large."""
+        while True:
+            try:
+                page = await self.api.query_range(query, start, end, limit, newest_first=newest_first)
+            except LimitTooHigh as error:
+                if not 0 < error.cap < limit:
+                    raise
+                self.cap = limit = error.cap
+            except SourceError as error:
+                if error.trouble is not Trouble.TOO_LARGE or limit <= 1:
+                    raise
+                self.cap = limit = max(1, limit // 4)
+            else:
+                tally.bytes_read += page.size
+                return page, page.full(limit)
+
+    def _shorten(self, error: RangeTooLong, asked_ns: int) -> None:
+        if error.longest_ns >= asked_ns or error.longest_ns < NS:
+            raise error
+        self.longest_ns = error.longest_ns
