@@ -34,6 +34,10 @@ class Sizes:
     block: int = BLOCK_BYTES
     record: int = RECORD_BYTES
 
+    def buffer(self) -> bytearray:
+        """A buffer for blocks: what is held of a record, what is read behind it, a newline."""
+        return bytearray(self.block + self.record + 1)
+
 
 @dataclass(slots=True)
 class Block:
@@ -53,7 +57,7 @@ class Blocks:
     """The blocks of one reading.
 
     ``read`` fills a view and says how many bytes (0 at the end); ``starts`` says whether a line (without its newline)
-    begins a record.
+    begins a record. ``buffer``, made by ``Sizes.buffer``, may serve several readings one after another.
     """
 
     def __init__(
@@ -63,12 +67,13 @@ class Blocks:
         tally: Tally,
         sizes: Sizes | None = None,
         offset: int = 0,
+        buffer: bytearray | None = None,
     ) -> None:
         self._read = read
         self._starts = starts
         self._tally = tally
         self._sizes = sizes or Sizes()
-        self._buffer = bytearray(self._sizes.block + self._sizes.record + 1)
+        self._buffer = self._sizes.buffer() if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._held = 0
         self._offset = offset

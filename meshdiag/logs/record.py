@@ -53,7 +53,8 @@ class Record:
     the epoch (UTC), None where the record has no time that can be understood; ``level`` None where it states none.
     ``fields`` are the record's own (JSON, logfmt, named groups of a user's format), nested as they stood, empty for
     plain text. ``file`` is what the user would open (a path, ``-``, a container, a stream's labels); ``line``
-    the number of its first line from 1, None where nobody counted (after a seek, from a server).
+    the number of its first line from 1, None where nobody counted (after a seek, from a server). ``context`` is set
+    where a record is given only because it lies beside a wanted one.
     """
 
     raw: bytes
@@ -65,3 +66,4 @@ class Record:
     fields: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
     line: int | None = None
+    context: bool = False

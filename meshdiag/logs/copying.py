@@ -1,0 +1,160 @@
+"""Copies wanted records to a file descriptor as they stand, two parts of a large file at once."""
+
+from __future__ import annotations
+
+import os
+import select
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from meshdiag.logs import helping
+from meshdiag.logs.seeking import Reach, Seeker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from meshdiag.logs.blocks import Blocks
+    from meshdiag.logs.files import LogFile
+    from meshdiag.logs.finding import Search
+    from meshdiag.logs.reading import OpenLog
+    from meshdiag.logs.scanning import Scanner
+
+PARALLEL_BYTES = 64 * 1024 * 1024
+"""From this much to read on, a second process helps."""
+PART_BYTES = 8 * 1024 * 1024
+LARGEST_PART = 32 * 1024 * 1024
+"""Parts of a file that the two processes take in turns: this bounds what one is ahead of the other."""
+MOST_PARTS = 256
+HELD_BYTES = 256 * 1024
+"""What is found is gathered up to this before it is written."""
+PIPE_BYTES = 1024 * 1024
+
+_COUNTS = ("bytes_read", "records", "matched", "unparsed", "cut", "torn")
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write bytes to a descriptor, all of them, though it may not block."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
+
+
+class Copier:
+    """Copies what a search finds in files, one after another, to a descriptor; to none, it only counts."""
+
+    def __init__(self, job: Search, out_fd: int | None) -> None:
+        self._job = job
+        self._out = out_fd
+        self._buffer = job.sizes.buffer()
+        self._held: list[bytes] = []
+        self._size = 0
+        if out_fd is not None:
+            _widen(out_fd)
+
+    def copy(self, file: LogFile) -> None:
+        """Copy what is found in a file. Raises ``BrokenPipeError``."""
+        log = self._job.open(file)
+        if log is None:
+            return
+        with log:
+            if not log.seekable:
+                self._through(log.blocks(buffer=self._buffer), self._job.scanner(log, log.size), prompt=True)
+                return
+            begin, end = self._job.window(log)
+            scanner = self._job.scanner(log, end - begin)
+            if end - begin < PARALLEL_BYTES or not helping.possible():
+                self._through(log.blocks(begin, end, self._buffer), scanner)
+            else:
+                self._side_by_side(log, scanner, begin, end)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held and self._out is not None:
+            write_all(self._out, b"".join(self._held))
+        self._held.clear()
+        self._size = 0
+
+    def _through(self, blocks: Blocks, scanner: Scanner, *, prompt: bool = False) -> None:
+        """Copy what is found in some blocks; at once after each, when ``prompt``."""
+        for block in blocks:
+            view = block.view
+            if scanner.takes_all and not scanner.cuts(block):
+                self._job.tally.matched += block.buffer.count(b"\n", 0, block.end)
+                self._hold(bytes(view[: block.end]))
+                continue
+            spans = scanner.spans(block)
+            if self._out is None or not spans:
+                continue
+            if scanner.cuts(block):
+                self._hold(b"".join([part for span in spans for part in (scanner.raw(block, span), b"\n")]))
+            else:
+                self._hold(b"".join([view[begin:end] for begin, end in spans]))
+            if prompt:
+                self.flush()
+
+    def _hold(self, data: bytes) -> None:
+        if self._out is None:
+            return
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= HELD_BYTES:
+            self.flush()
+
+    def _side_by_side(self, log: OpenLog, scanner: Scanner, begin: int, end: int) -> None:
+        """Copy a large part of a file, every other piece of it found by a second process."""
+        parts = _parts(log, begin, end)
+        self.flush()
+        helper = helping.Helper([self._work(log, scanner, part) for part in parts[1::2]], len(_COUNTS))
+        try:
+            for number, (first, last) in enumerate(parts):
+                if number % 2 == 0 or not self._fetched(helper):
+                    self._through(log.blocks(first, last, self._buffer), scanner)
+                    self.flush()
+        finally:
+            helper.stop()
+
+    def _fetched(self, helper: helping.Helper) -> bool:
+        """Write what the second process found in its next part; False when it is gone."""
+        numbers = helper.next()
+        if numbers is None:
+            return False
+        tally = self._job.tally
+        for name, number in zip(_COUNTS, numbers, strict=True):
+            setattr(tally, name, getattr(tally, name) + number)
+        helper.send(self._out)
+        return True
+
+    def _work(self, log: OpenLog, scanner: Scanner, part: tuple[int, int]) -> Callable[[int], Sequence[int]]:
+        """What the second process does with a part: write what it finds to a store, and count."""
+
+        def work(store: int) -> list[int]:
+            tally = self._job.tally
+            before = [getattr(tally, name) for name in _COUNTS]
+            if self._out is not None:
+                self._out = store
+            self._through(log.blocks(*part, self._buffer), scanner)
+            self.flush()
+            return [getattr(tally, name) - count for name, count in zip(_COUNTS, before, strict=True)]
+
+        return work
+
+
+def _parts(log: OpenLog, begin: int, end: int) -> list[tuple[int, int]]:
+    """A large part of a file cut into smaller ones, each from one record's start to another's."""
+    size = min(max(PART_BYTES, (end - begin) // MOST_PARTS), LARGEST_PART)
+    places = Seeker(log.read_at, log.format, log.begin, end, Reach(lines=1))
+    cuts = sorted({begin, *(places.start_after(place) for place in range(begin + size, end, size)), end})
+    return list(pairwise(cuts))
+
+
+def _widen(descriptor: int) -> None:
+    """Let a pipe hold more, so that its two ends wait for each other less often."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except (ImportError, AttributeError, OSError):
+        return  # no pipe, or not this system

@@ -1,0 +1,144 @@
+"""Finds the lines of a block that may be wanted, without looking at lines one by one.
+
+A *needle* is something that every wanted record holds: one of a level's spellings, the text or expression of
+``--grep``, the name of a field. The one that is found least is looked for in whole blocks, by Aho-Corasick for a few
+texts that are rare, by Hyperscan for expressions, texts in any case and texts that are found often. What a needle
+finds is only a candidate: the exact test follows, except for what finding it proves already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from meshdiag.logs.necessary import expression, of_words
+from meshdiag.logs.regexes import alternatives
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from meshdiag.logs.formats import Format
+    from meshdiag.logs.selection import Pattern, Selection
+
+SMALL_BYTES = 2 * 1024 * 1024
+"""Below this much to read, importing and compiling for Hyperscan takes longer than it saves."""
+
+OFTEN = 1 / 25
+"""From this share of lines on, Hyperscan's callback costs less than the tuples of Aho-Corasick."""
+
+EVERYWHERE = 0.8
+"""A needle in more lines than this is not worth looking for."""
+
+SAMPLE_BYTES = 256 * 1024
+MAX_WORDS = 64
+
+
+class Finder(Protocol):
+    """Looks for a needle in a block."""
+
+    def __call__(self, view: memoryview, end: int, /) -> Sequence[int]:
+        """Places in candidate lines of ``view[:end]``, ascending, at least one in each; a line's end is its newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """What every wanted record holds: one of ``words`` (in any case when ``ignore_case``), or ``expression``.
+    ``proves``: the pattern that a record meets when the needle is in it."""
+
+    words: tuple[bytes, ...] = ()
+    expression: bytes = b""
+    ignore_case: bool = False
+    proves: Pattern | None = None
+
+
+def needles(selection: Selection, form: Format) -> list[Needle]:
+    """Everything that a record must hold to be wanted, as far as it can be looked for in raw bytes."""
+    found = []
+    if selection.levels is not None:
+        words = form.level_literals(selection.levels)
+        if words is not None:
+            found.append(Needle(_shortened(words)))
+    for pattern in selection.patterns:
+        needle = None if pattern.invert else _of_pattern(pattern)
+        if needle is not None:
+            found.append(needle)
+    return [needle for needle in found if needle.expression or (needle.words and all(needle.words))]
+
+
+def _of_pattern(pattern: Pattern) -> Needle | None:
+    words = alternatives(pattern)
+    if words is not None:
+        plain = not any(b"\r" in word or b"\n" in word for word in words)
+        return Needle(words, ignore_case=pattern.ignore_case, proves=pattern if plain else None)
+    written = expression(pattern)
+    return None if written is None else Needle(expression=written[0], ignore_case=written[1])
+
+
+def _shortened(words: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Texts without the quotes and blanks around them: as necessary, and found several times as fast, for the search
+    tells texts apart by their first letters. A text that holds another is left out."""
+    bare = {word.strip(b" \"'[]()<>|:,=\t") if word[-1:].isalpha() and len(word) > 4 else word for word in words}
+    return tuple(sorted(word for word in bare if not any(other in word for other in bare if other != word)))
+
+
+def choose(found: Sequence[Needle], sample: bytes, size: int) -> tuple[Needle, Finder] | None:
+    """The needle that is found least in a sample of what is to be searched, and what looks for it; None where looking
+    at every record is faster. ``size``: how many bytes are to be read."""
+    lines = sample.count(b"\n") or 1
+    best: tuple[float, Needle, Finder] | None = None
+    for needle in found:
+        finder = _finder(needle, size, often=False)
+        if finder is None:
+            continue
+        share = len(finder(memoryview(sample), len(sample))) / lines
+        if best is None or share < best[0]:
+            best = share, needle, finder
+    if best is None or best[0] > EVERYWHERE:
+        return None
+    share, needle, finder = best
+    if share > OFTEN and needle.words and not needle.ignore_case:
+        finder = _finder(needle, size, often=True) or finder
+    return needle, finder
+
+
+def _finder(needle: Needle, size: int, *, often: bool) -> Finder | None:
+    """What looks for a needle, None where nothing does it faster than the exact test."""
+    if needle.words and not needle.ignore_case and not often and len(needle.words) <= MAX_WORDS:
+        return _words_finder(needle.words)
+    if size < SMALL_BYTES:
+        return None
+    return _expression_finder(needle.expression or of_words(needle.words), ignore_case=needle.ignore_case)
+
+
+def _words_finder(words: Sequence[bytes]) -> Finder:
+    import ahocorasick_rs
+
+    searcher: Any = ahocorasick_rs.BytesAhoCorasick(list(words), matchkind=ahocorasick_rs.MatchKind.LeftmostFirst)
+    find = searcher.find_matches_as_indexes
+    return lambda view, end: [begin for _, begin, _ in find(view[:end])]
+
+
+def _expression_finder(wanted: bytes, *, ignore_case: bool) -> Finder | None:
+    try:
+        import hyperscan
+    except ImportError:
+        return None
+    flags = hyperscan.HS_FLAG_CASELESS if ignore_case else 0
+    database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    try:
+        # One report a line, at its newline, however often it matches there.
+        database.compile(expressions=[b"(?:" + wanted + b")[^\\n]*\\n"], ids=[0], elements=1, flags=[flags])
+    except hyperscan.error:
+        return None
+    ends: list[int] = []
+    note = ends.append
+
+    def seen(_id: int, _from: int, to: int, _flags: int, _context: object) -> None:
+        note(to - 1)
+
+    def find(view: memoryview, end: int) -> list[int]:
+        ends.clear()
+        database.scan(view[:end], match_event_handler=seen)
+        return ends
+
+    return find

@@ -1,0 +1,198 @@
+"""Opening a log: what it is compressed with, which format it has, and its bytes as blocks of whole records."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.blocks import Blocks
+from meshdiag.logs.compressed import MAGIC_BYTES, BrokenArchiveError, Resumed, kind_of, unpacker
+from meshdiag.logs.files import STDIN
+from meshdiag.logs.formats import Hints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import tzinfo
+
+    from meshdiag.logs.blocks import Sizes
+    from meshdiag.logs.compressed import Unpacker
+    from meshdiag.logs.files import LogFile
+    from meshdiag.logs.formats import Format
+    from meshdiag.logs.tally import Tally
+
+SAMPLE_BYTES = 64 * 1024
+"""How much of a log's beginning is looked at to find its format."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+class OpenLog:
+    """A log that was opened: its ``format``, its first bytes as ``sample``, and ``blocks``.
+
+    ``begin`` and ``size`` bound its bytes where it can be read at any place (``seekable``); a stream is read once,
+    from its beginning.
+
+    Use it as a context manager. Raises ``OSError`` when it cannot be opened, ``BrokenArchiveError`` for an
+    archive that cannot be read at all.
+    """
+
+    def __init__(
+        self,
+        file: LogFile,
+        tally: Tally,
+        *,
+        formats: Sequence[Format] = (),
+        zone: tzinfo | None = None,
+        sizes: Sizes | None = None,
+    ) -> None:
+        self.file = file
+        self.tally = tally
+        self.sizes = sizes
+        self.begin = 0
+        self.size = 0
+        self.seekable = False
+        self._unpacker: Unpacker | None = None
+        self._descriptor = _opened(file)
+        try:
+            self.sample = self._sample()
+            self.format = _detected(self.sample, file, formats, zone)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> OpenLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._unpacker is not None:
+            self._unpacker.close()
+        elif self._descriptor > 2:
+            os.close(self._descriptor)
+        self._unpacker = None
+        self._descriptor = -1
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Bytes at a place of a seekable log, fewer at its end."""
+        data = os.pread(self._descriptor, count, offset)
+        self.tally.bytes_read += len(data)
+        return data
+
+    def blocks(self, begin: int | None = None, end: int | None = None, buffer: bytearray | None = None) -> Blocks:
+        """The log's bytes, or those from ``begin`` to ``end`` of a seekable one; both must be where records begin.
+        ``buffer`` as ``Blocks`` takes it."""
+        if not self.seekable:
+            return Blocks(self._ahead(), self.format.starts, self.tally, self.sizes, 0, buffer)
+        first = self.begin if begin is None else begin
+        return Blocks(
+            _region(self._descriptor, first, self.size if end is None else end),
+            self.format.starts,
+            self.tally,
+            self.sizes,
+            first,
+            buffer,
+        )
+
+    def _sample(self) -> bytes:
+        """The log's first bytes, unpacked; finds out how it is to be read."""
+        if self.file.regular:
+            self.size = os.fstat(self._descriptor).st_size
+            start = os.pread(self._descriptor, SAMPLE_BYTES, 0)
+        else:
+            start = self._head = os.read(self._descriptor, SAMPLE_BYTES)
+        kind = kind_of(start[:MAGIC_BYTES])
+        if kind is not None:
+            descriptor, self._descriptor = self._descriptor, -1
+            self._unpacker = unpacker(Resumed(descriptor, b"" if self.file.regular else start), kind)
+            start = self._head = _first(self._unpacker)
+        self.seekable = kind is None and self.file.regular and self.size > 0
+        if self.file.regular and not self.seekable and kind is None:
+            self._head = b""
+        if start.startswith(BOM):
+            self.begin = len(BOM)
+            self._head = start[len(BOM) :]
+        return start[self.begin :]
+
+    def _ahead(self) -> Callable[[memoryview], int]:
+        """Reads a stream: first what was looked at, then what follows."""
+        head = memoryview(self._head)
+
+        def read(view: memoryview) -> int:
+            nonlocal head
+            if head:
+                count = min(len(head), len(view))
+                view[:count] = head[:count]
+                head = head[count:]
+                return count
+            if self._unpacker is None:
+                return os.readv(self._descriptor, [view])
+            return self._unpack(self._unpacker, view)
+
+        return read
+
+    def _unpack(self, stream: Unpacker, view: memoryview) -> int:
+        """What an archive holds, to where it is broken."""
+        try:
+            return stream.readinto(view)
+        except BrokenArchiveError as error:
+            self.tally.skipped.append(f"{self.file.path} {error}; what came before is read")
+            return 0
+
+
+def _opened(file: LogFile) -> int:
+    if file.path == STDIN:
+        return 0
+    return os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+
+
+def _region(descriptor: int, begin: int, end: int) -> Callable[[memoryview], int]:
+    """Reads a file from one place to another, or to where it ends by now."""
+    position = begin
+
+    def read(view: memoryview) -> int:
+        nonlocal position
+        room = min(len(view), end - position)
+        count = os.preadv(descriptor, [view[:room]], position) if room > 0 else 0
+        position += count
+        return count
+
+    return read
+
+
+def _first(stream: Unpacker) -> bytes:
+    """The first bytes of what an archive holds."""
+    buffer = bytearray(SAMPLE_BYTES)
+    view = memoryview(buffer)
+    held = 0
+    while held < SAMPLE_BYTES and (count := stream.readinto(view[held:])):
+        held += count
+    return bytes(view[:held])
+
+
+def _detected(sample: bytes, file: LogFile, formats: Sequence[Format], zone: tzinfo | None) -> Format:
+    """The format of a log by its first lines."""
+    from meshdiag.logs.formats.detecting import detect
+
+    newest = datetime.now(UTC) if file.written is None else datetime.fromtimestamp(file.written, UTC)
+    lines = sample.split(b"\n")
+    if len(sample) >= SAMPLE_BYTES and len(lines) > 1:
+        lines.pop()  # it may go on
+    return detect(lines, Hints(newest, zone or local_zone()), formats)
+
+
+def local_zone() -> tzinfo:
+    """This machine's zone, with its changes of the clocks where it can be known by name."""
+    from zoneinfo import ZoneInfo
+
+    name = os.environ.get("TZ", "").lstrip(":")
+    if not name:
+        place = os.path.realpath("/etc/localtime")
+        name = place.partition("/zoneinfo/")[2]
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ValueError, OSError, LookupError):
+        return datetime.now().astimezone().tzinfo or UTC

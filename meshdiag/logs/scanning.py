@@ -1,0 +1,241 @@
+"""Finds the wanted records of a block: candidates by the prefilter, then the exact test of each.
+
+Most of the time goes into single records, so what a line's beginning decides (whether it begins a record, its level)
+is asked of the format once and remembered by that beginning with its digits masked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.prefilter import choose, needles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meshdiag.logs.blocks import Block
+    from meshdiag.logs.formats import Format
+    from meshdiag.logs.matching import Matcher
+    from meshdiag.logs.tally import Tally
+
+Span = tuple[int, int]
+"""Where a record begins in a block, and where it ends behind its last newline."""
+
+MASK = bytes.maketrans(b"123456789", b"000000000")
+WIDEST = 64
+MOST_KNOWN = 4096
+SAMPLE_BYTES = 64 * 1024
+SAMPLE_LINES = 300
+
+_INSIDE, _REFUSED, _WANTED, _UNSURE = range(4)
+"""What a line's beginning says: it continues a record, or it begins one that is not wanted, that may be wanted as far
+as the level goes, or whose level must be read."""
+
+
+class Scanner:
+    """Finds wanted records in the blocks of one log, which must come in their order.
+
+    ``sample`` are bytes of the log as it begins, ``size`` how many there are to read, ``record_bytes`` how much of a
+    record is kept.
+    """
+
+    def __init__(
+        self, form: Format, matcher: Matcher, tally: Tally, *, sample: bytes, size: int, record_bytes: int
+    ) -> None:
+        self._format = form
+        self._matcher = matcher
+        self._tally = tally
+        self._limit = record_bytes
+        selection = matcher.selection
+        self._levels = selection.levels
+        chosen = choose(needles(selection, form), sample, size)
+        self._find = chosen[1] if chosen else None
+        self._patterns_met = not selection.patterns or (chosen and selection.patterns == (chosen[0].proves,))
+        self._width = _width(form, sample, levelled=self._levels is not None)
+        self._known: dict[bytes, int] = {}
+        self._carried: int | None = None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every record is wanted, so that none needs to be looked at."""
+        matcher = self._matcher
+        return not (matcher.windowed or matcher.reads_fields or matcher.selection.patterns) and self._levels is None
+
+    def spans(self, block: Block) -> list[Span]:
+        """The wanted records of a block, in order."""
+        points = None if self._find is None else self._find(block.view, block.end)
+        found = self._around(block, points) if points is not None else self._every(block)
+        long = self.cuts(block)
+        if long:
+            found = self._shortened(found)
+        self._tally.records += len(found)
+        spans = self._tested(block, found, met=bool(self._patterns_met) and not long)
+        if self._matcher.windowed:
+            self._carried = self._time_before(block, block.end, 0, self._carried)
+        self._tally.matched += len(spans)
+        return spans
+
+    def cuts(self, block: Block) -> bool:
+        """Whether records of a block may be cut, so that spans may end where no newline is."""
+        return block.end > self._limit
+
+    def records(self, block: Block, begin: int, end: int) -> list[Span]:
+        """All records in a part of a block that begins and ends where records do."""
+        found: list[Span] = []
+        while begin < end:
+            following = self.end_of(block, begin)
+            found.append((begin, following))
+            begin = following
+        return found
+
+    def before(self, block: Block, end: int) -> int:
+        """Where the record begins that ends at a place of a block."""
+        begin = end
+        while begin:
+            begin = block.buffer.rfind(b"\n", 0, begin - 1) + 1
+            if self._verdict(block, begin) != _INSIDE:
+                break
+        return begin
+
+    def _every(self, block: Block) -> list[Span]:
+        """All records that may be wanted by their level."""
+        spans = self.records(block, 0, block.end)
+        return spans if self._levels is None else [span for span in spans if self._level_fits(block, span)]
+
+    def _around(self, block: Block, points: Sequence[int]) -> list[Span]:
+        """The records around candidates that may be wanted by their level."""
+        view, width, known = block.view, self._width, self._known
+        find, rfind, last = block.buffer.find, block.buffer.rfind, block.end
+        spans: list[Span] = []
+        done = 0
+        for point in points:
+            if point < done:
+                continue
+            begin = rfind(b"\n", done, point) + 1 or done
+            done = find(b"\n", point, last) + 1
+            verdict = known.get(bytes(view[begin : begin + width]).translate(MASK))
+            if verdict is None:
+                verdict = self._learned(block, begin)
+            if verdict == _REFUSED:
+                continue
+            if verdict == _INSIDE:
+                begin = self.before(block, done)
+                if spans and spans[-1][0] == begin:
+                    spans.pop()
+            if verdict != _WANTED:
+                done = self.end_of(block, begin)
+                if not self._level_fits(block, (begin, done)):
+                    continue
+            spans.append((begin, done))
+        return self._extended(block, spans)
+
+    def _extended(self, block: Block, spans: list[Span]) -> list[Span]:
+        """The same records with the lines that continue them."""
+        width, known, view, last = self._width, self._known, block.view, block.end
+        extended: list[Span] = []
+        for span in spans:
+            end = span[1]
+            if end < last:
+                verdict = known.get(bytes(view[end : end + width]).translate(MASK))
+                if (self._learned(block, end) if verdict is None else verdict) == _INSIDE:
+                    extended.append((span[0], self.end_of(block, end)))
+                    continue
+            extended.append(span)
+        return extended
+
+    def _verdict(self, block: Block, begin: int) -> int:
+        """What the line that begins here is."""
+        verdict = self._known.get(bytes(block.view[begin : begin + self._width]).translate(MASK))
+        return self._learned(block, begin) if verdict is None else verdict
+
+    def _learned(self, block: Block, begin: int) -> int:
+        """What the line that begins here is, remembered where its beginning decides."""
+        line = bytes(block.view[begin : block.buffer.find(b"\n", begin, block.end)])
+        verdict, width = self._asked(line)
+        if width is not None and width <= self._width and len(self._known) < MOST_KNOWN:
+            self._known[bytes(block.view[begin : begin + self._width]).translate(MASK)] = verdict
+        return verdict
+
+    def _asked(self, line: bytes) -> tuple[int, int | None]:
+        """What the format says of a line, and how many of its bytes decide that."""
+        form = self._format
+        if not form.starts(line):
+            return _INSIDE, form.start_width(line)
+        if self._levels is None:
+            return _WANTED, form.start_width(line)
+        width = form.level_width(line)
+        if width is None:
+            return _UNSURE, form.start_width(line)
+        return (_WANTED if form.level(line) in self._levels else _REFUSED), width
+
+    def end_of(self, block: Block, begin: int) -> int:
+        """Where the record ends that holds the line that begins here."""
+        find, last = block.buffer.find, block.end
+        end = find(b"\n", begin, last) + 1
+        while end < last and self._verdict(block, end) == _INSIDE:
+            end = find(b"\n", end, last) + 1
+        return end
+
+    def _level_fits(self, block: Block, span: Span) -> bool:
+        """Whether the level of a record is wanted, by the whole record."""
+        return self._levels is None or self._format.level(self.raw(block, span)) in self._levels
+
+    def raw(self, block: Block, span: Span) -> bytes:
+        """A record's bytes without its last newline."""
+        return bytes(block.view[span[0] : min(span[1] - 1, span[0] + self._limit)])
+
+    def _tested(self, block: Block, spans: list[Span], *, met: bool) -> list[Span]:
+        """Those of the records that meet everything but the level; ``met``: the patterns are known to be."""
+        matcher = self._matcher
+        if met and not matcher.windowed and not matcher.reads_fields:
+            return spans
+        kept: list[Span] = []
+        looked, time_ns = 0, self._carried
+        for span in spans:
+            raw = self.raw(block, span)
+            if not (met or matcher.holds(raw)):
+                continue
+            if matcher.windowed:
+                own = self._format.time_ns(raw)
+                time_ns = self._time_before(block, span[0], looked, time_ns) if own is None else own
+                looked = span[1]
+                if not matcher.in_window(time_ns):
+                    continue
+            if matcher.reads_fields and not matcher.fits(self._format.parse(raw)):
+                continue
+            kept.append(span)
+        return kept
+
+    def _time_before(self, block: Block, end: int, floor: int, otherwise: int | None) -> int | None:
+        """The time of the last record with one that ends at ``end`` at the latest; what it was at ``floor`` when
+        none in between has one."""
+        if not self._format.timed:
+            return None
+        while end > floor:
+            begin = self.before(block, end)
+            time_ns = self._format.time_ns(self.raw(block, (begin, end)))
+            if time_ns is not None:
+                return time_ns
+            end = begin
+        return otherwise
+
+    def _shortened(self, spans: list[Span]) -> list[Span]:
+        """The records with those that are too long cut: their last byte stands for the newline."""
+        cut: list[Span] = []
+        for begin, end in spans:
+            long = end - begin - 1 > self._limit
+            self._tally.cut += long
+            cut.append((begin, begin + self._limit + 1 if long else end))
+        return cut
+
+
+def _width(form: Format, sample: bytes, *, levelled: bool) -> int:
+    """How much of a line's beginning decides what it is, by a sample; 0 where that cannot be said."""
+    widest = 0
+    for line in sample[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_LINES]:
+        width = form.level_width(line) if levelled else None
+        if width is None:
+            width = form.start_width(line)
+        if width is not None and width <= WIDEST:
+            widest = max(widest, width)
+    return widest
