@@ -73,27 +73,30 @@ def _formats(sample: Sequence[bytes], hints: Hints, *, inside: bool = False, man
     found: list[Owning] = []
     rest = list(sample)
     while rest and len(found) < _MOST:
-        best = _best(rest, hints, inside=inside)
-        if best is None or (found and isinstance(best, TextFormat) and _few(best, rest, len(sample))):
+        best = _best(rest, hints, inside=inside, further=bool(found))
+        if best is None or (
+            found and isinstance(found[0] if not many else best, TextFormat) and _few(best, rest, sample)
+        ):
             break
         found.append(best)
         rest = [line for line in rest if not best.owns(line)]
-        if len(rest) * 50 < len(sample) or (isinstance(found[0], TextFormat) and not many):
+        if len(rest) * 50 < len(sample):
             break
     if rest and (many or not (found and isinstance(found[0], TextFormat))):
         found += _leveled(rest, hints)
     return found or [TextFormat(PLAIN, hints)]
 
 
-def _few(one: Owning, rest: Sequence[bytes], sample: int) -> bool:
-    """Whether a further text format owns too few lines to be one: any line may begin with a number."""
-    return sum(map(one.owns, rest)) < max(3, sample // 20)
+def _few(one: Owning, rest: Sequence[bytes], sample: Sequence[bytes]) -> bool:
+    """Whether a further format owns too few lines to be one: lines that continue a text may look like anything."""
+    return sum(map(one.owns, rest)) < max(3, len(sample) // 20)
 
 
-def _best(lines: Sequence[bytes], hints: Hints, *, inside: bool) -> Owning | None:
-    """The format that understands most of these lines, None when none understands any."""
+def _best(lines: Sequence[bytes], hints: Hints, *, inside: bool, further: bool) -> Owning | None:
+    """The format that understands most of these lines, None when none understands any. ``further``: these lines were
+    left over by another."""
     best, most = None, 0.0
-    for family in (*(() if inside else _AROUND), *_FAMILIES):
+    for family in (*(() if inside else _AROUND), *_FAMILIES, _strict_text if further else _text):
         for one in family(lines, hints):
             count = sum(one.time_ns(line[:_LINE]) is not None for line in lines if one.owns(line))
             if count > most * 1.25:
@@ -160,6 +163,13 @@ def _text(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
         yield TextFormat(header, hints)
 
 
+def _strict_text(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+    """What begins with a time beyond doubt."""
+    header = learn(lines, hints, strict=True)
+    if header is not None:
+        yield TextFormat(header, hints)
+
+
 def _leveled(lines: Sequence[bytes], hints: Hints) -> list[Owning]:
     """Lines that begin with a level and have no time, if there are any."""
     one = TextFormat(leveled(EVERY_STYLE), hints)
@@ -167,7 +177,7 @@ def _leveled(lines: Sequence[bytes], hints: Hints) -> list[Owning]:
 
 
 _AROUND: tuple[Callable[[Sequence[bytes], Hints], Iterator[Owning]], ...] = (_docker, _wrapped)
-_FAMILIES: tuple[Callable[[Sequence[bytes], Hints], Iterator[Owning]], ...] = (_json, _known, _logfmt, _text)
+_FAMILIES: tuple[Callable[[Sequence[bytes], Hints], Iterator[Owning]], ...] = (_json, _known, _logfmt)
 
 
 def _joined(formats: Sequence[Owning]) -> Owning:

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from meshdiag.logs.levels import Style
     from meshdiag.logs.timestamps import Shape
 
-_MONTHS = tuple(name.encode() for name in ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct"))
 _PRI = {
     b"%d" % number: level
     for number in range(192)
     if (level := level_of_number(number & 7, Scale.SYSLOG)) is not None
+}  # fmt: skip
+_SHORT = {
+    b"Em": Level.FATAL, b"Al": Level.FATAL, b"Cr": Level.FATAL, b"Er": Level.ERROR, b"Wa": Level.WARN,
+    b"No": Level.INFO, b"In": Level.INFO, b"Db": Level.DEBUG,
 }  # fmt: skip
 _HOST = rb" (?P<node>[^\s:\[\]()]{1,255}) "
 _APP = rb"(?:(?P<component>[A-Za-z_/(][^\[\n:]{0,80}?)(?:\[\d{1,10}\])?(?: \([^)\n]{0,120}\))?: ?)?"
@@ -79,11 +82,11 @@ _REDIS = Header(
 )
 _SEVERITIES = Header(
     "syslog (VMware)",
-    ISO.pattern + rb" (?:Em|Al|Cr|Er|Wa|No|In|Db)\((?P<level>\d{1,3})\)",
+    ISO.pattern + rb" (?P<level>Em|Al|Cr|Er|Wa|No|In|Db)\(\d{1,3}\)",
     ISO,
-    rb"(?:\[[^\]\n]{0,20}\])? (?P<component>[\w./-]{1,80})(?:\[\d{1,12}\])?:? ",
-    _PRI,
-    _pri_marks(b"(", b")"),
+    rb"(?:(?:\[[^\]\n]{0,20}\])? (?P<component>[\w./-]{1,80})(?:\[\d{1,12}\])?:? )?",
+    _SHORT,
+    {level: tuple(word + b"(" for word, meant in _SHORT.items() if meant is level) for level in Level},
     qualified=False,
 )
 
@@ -108,8 +111,14 @@ def _pri(line: bytes) -> bool:
     return line[:1] == b"<"
 
 
+_BSD = re.compile(
+    rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})? "
+    rb"(?!(?i:trace|debug|info|notice|warn|warning|error|fatal|crit|critical|severe)[\s:\]])[^\s:\[\]()]{1,255} "
+)
+
+
 def _month(line: bytes) -> bool:
-    return line[:3] in _MONTHS or line[:3] in (b"Nov", b"Dec")
+    return _BSD.match(line) is not None
 
 
 _ISO_APP = re.compile(rb"\d{4}-\d\d-\d\dT\S{8,24} [^\s:\[\]()=]{1,255} [\w./-]{1,48}\[\d{1,10}\]: ")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from meshdiag.logs.formats.lines import bare
 from meshdiag.logs.formats.text import Header, word_marks
 from meshdiag.logs.levels import LETTERS, Style, spelled, style_of
-from meshdiag.logs.timestamps import AMERICAN, SHAPES, Reader
+from meshdiag.logs.timestamps import AMERICAN, COMPACT, EPOCH, SHAPES, TIME_OF_DAY, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 _REACH = 250
 """How far into a line its time may begin."""
 _PUNCTUATION = rb"[ \t\[(<{|\"'#*-]{0,8}"
+_NUMBER = rb"(?:\d{1,7} {1,8})?"
+"""A process number, which some write before the time."""
 _SEPARATOR = rb"[ \t|,:;.=/\])>-]{0,8}+[\[(<{\"']{0,2}+ ?+"
 _TOKEN = rb"(?>\[[^\]\n]{0,100}\]|\([^)\n]{0,100}\)|[^\s\[\]()|]{1,100})"
 _GAP = rb"[ \t|,:;.=/\])>-]{0,8}+"
 _QUALIFIER = rb"[A-Za-z_][\w-]{0,60}[.:]"
 _WORD = re.compile(rb"([A-Za-z]{1,16})(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])")
 _LETTER = re.compile(rb"([VDTINWEAFC])(?=[ /|\],]|: )")
-_MOST_TOKENS = 6
+_MOST_TOKENS = 10
+_ENOUGH = 4
+"""In fewer lines, a word some way behind the time must be in capitals or brackets to be a level."""
 _ANY_STYLE = spelled(frozenset(Style))
 
 
@@ -53,7 +57,7 @@ class _Slot:
 
 @cache
 def _anchored(shape: Shape) -> re.Pattern[bytes]:
-    return re.compile(rb"(?P<before>" + _PUNCTUATION + rb")(?<![\w.])" + shape.pattern)
+    return re.compile(rb"(?P<before>" + _NUMBER + _PUNCTUATION + rb")(?<![\w.])" + shape.pattern)
 
 
 @cache
@@ -61,10 +65,11 @@ def _inner(shape: Shape) -> re.Pattern[bytes]:
     return re.compile(rb"(?<![\w.:/-])" + shape.pattern)
 
 
-def learn(lines: Sequence[bytes], hints: Hints) -> Header | None:
-    """The header of most of these lines that have a time, None where fewer than two in a hundred have one."""
+def learn(lines: Sequence[bytes], hints: Hints, *, strict: bool = False) -> Header | None:
+    """The header of most of these lines that have a time, None where fewer than two in a hundred have one.
+    ``strict``: only times that begin the line and can be nothing else will do."""
     cleaned = [bare(line) for line in lines]
-    stamped = _stamped(cleaned, hints)
+    stamped = _stamped(cleaned, hints, strict=strict)
     if not stamped or len(stamped) * 50 < len(lines):
         return None
     shape = stamped[0].shape
@@ -72,16 +77,18 @@ def learn(lines: Sequence[bytes], hints: Hints) -> Header | None:
     return _with_level(shape, prefix + shape.pattern, stamped)
 
 
-def _stamped(lines: Sequence[bytes], hints: Hints) -> list[_Stamped]:
-    """The lines that have a time of the commonest shape, at the start of the line if need be further in."""
+def _stamped(lines: Sequence[bytes], hints: Hints, *, strict: bool) -> list[_Stamped]:
+    """The lines that have a time of the commonest shape, at the start of the line or, if need be, further in."""
     best: list[_Stamped] = []
     for shape in SHAPES:
+        if strict and shape in (EPOCH, TIME_OF_DAY, COMPACT):
+            continue
         found = _with_shape(lines, _anchored(shape), shape, hints)
         if len(found) > len(best):
             best = found
         if len(best) * 10 >= len(lines) * 9 and not (shape is AMERICAN and len(best) < len(lines)):
             return best
-    if len(best) * 2 >= len(lines):
+    if strict or len(best) * 2 >= len(lines):
         return best
     for shape in SHAPES:
         if not shape.dated:
@@ -109,6 +116,8 @@ def _prefix(befores: Sequence[bytes]) -> bytes:
         return rb""
     if all(re.fullmatch(_PUNCTUATION, before) for before in befores):
         return _PUNCTUATION + rb"(?<![\w.])"
+    if all(re.fullmatch(_NUMBER + _PUNCTUATION, before) for before in befores):
+        return _NUMBER + _PUNCTUATION + rb"(?<![\w.])"
     return rb"[^\n]{1,200}?(?<![\w.:/-])"
 
 
@@ -117,7 +126,7 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
     slots: Counter[_Slot] = Counter()
     words: dict[_Slot, Counter[str]] = {}
     for one in stamped:
-        for slot, word in _levels_in(one):
+        for slot, word in _levels_in(one, few=len(stamped) < _ENOUGH):
             slots[slot] += 1
             words.setdefault(slot, Counter())[word] += 1
     chosen = _chosen(slots, len(stamped))
@@ -125,7 +134,7 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
     if not chosen:
         return Header(name, time, shape)
     if chosen[0].kind == "letter":
-        return _lettered(name, shape, time, chosen[0], words[chosen[0]])
+        return _lettered(name, shape, time, chosen, [word for slot in chosen for word in words[slot]])
     styles = _styles(words[slot] for slot in chosen)
     levels = {word.encode(): level for word, level in spelled(styles).items()}
     if chosen[0].tokens < 0:
@@ -133,7 +142,7 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
     return Header(name, time, shape, _following(chosen, levels), levels, word_marks(styles))
 
 
-def _levels_in(one: _Stamped) -> Iterable[tuple[_Slot, str]]:
+def _levels_in(one: _Stamped, *, few: bool) -> Iterable[tuple[_Slot, str]]:
     """Every place of a line where a level may be: the first word, and the first letter."""
     place = re.match(rb"[\[(<{\"' ]{0,3}", one.before)
     lead = _WORD.match(one.before, place.end() if place else 0)
@@ -141,7 +150,7 @@ def _levels_in(one: _Stamped) -> Iterable[tuple[_Slot, str]]:
         yield _Slot(-1, "word"), lead[1].decode()
     elif lead is not None and lead[1].decode() in LETTERS:
         yield _Slot(-1, "letter"), lead[1].decode()
-    yield from _following_levels(one.after)
+    yield from _following_levels(one.after, few=few)
 
 
 _ANY_BYTES = {word.encode() for word in _ANY_STYLE} | {
@@ -158,13 +167,15 @@ _token = re.compile(_GAP + _TOKEN).match
 _qualified = re.compile(_QUALIFIER + rb"([A-Za-z]{1,16})(?=[\]:])").match
 
 
-def _following_levels(after: bytes) -> Iterable[tuple[_Slot, str]]:
+def _following_levels(after: bytes, *, few: bool) -> Iterable[tuple[_Slot, str]]:
     place, letter = 0, False
     for tokens in range(_MOST_TOKENS + 1):
         edge = _separator(after, place)
         start = edge.end() if edge else place
         word = _WORD.match(after, start) if start or place else None
         if word is not None and word[1] in _ANY_BYTES:
+            if few and tokens and not word[1].isupper() and after[start - 1 : start] not in (b"[", b"(", b"<"):
+                return
             yield _Slot(tokens, "word"), word[1].decode()
             return
         qualified = _qualified(after, start)
@@ -192,13 +203,9 @@ def _chosen(slots: Counter[_Slot], stamped: int) -> list[_Slot]:
         if lead * 2 >= stamped and lead > near:
             return [_Slot(-1, kind)]
         common = [slot for slot, count in there.items() if slot.tokens >= 0 and count * 20 >= stamped]
-        if not common:
-            continue
-        if kind != "letter" and sum(there[slot] for slot in common) * 2 >= stamped:
+        need = 9 if kind == "letter" else 5
+        if common and sum(there[slot] for slot in common) * 10 >= stamped * need:
             return sorted(common, key=lambda slot: slot.tokens)
-        most = max(common, key=lambda slot: there[slot])
-        if kind == "letter" and there[most] * 10 >= stamped * 9:
-            return [most]
     return []
 
 
@@ -238,17 +245,18 @@ def _leading(levels: Mapping[bytes, Level], time: bytes) -> bytes:
     return rb"[\[(<{\"' ]{0,3}" + _alternatives(levels) + rb"[^\n]{0,80}?(?<![\w.:/-])" + stamp
 
 
-def _lettered(name: str, shape: Shape, time: bytes, slot: _Slot, seen: Iterable[str]) -> Header:
+def _lettered(name: str, shape: Shape, time: bytes, slots: Sequence[_Slot], seen: Sequence[str]) -> Header:
     """Levels of one capital letter, between the signs that the sample has before and after it."""
     levels = {letter.encode(): level for letter, level in LETTERS.items() if len(letter) == 1}
     letters = rb"(?P<level>[VDTINWEAFC])"
-    if slot.tokens < 0:
+    if slots[0].tokens < 0:
         stamp = time[time.index(rb"(?P<stamp>") :]
         lead = rb"[\[(<{\"' ]{0,3}" + letters + rb"(?![A-Za-z0-9_])[^\n]{0,80}?(?<![\w.:/-])" + stamp
         return Header(name, lead, shape, b"", levels, None)
     befores, afters = (frozenset(text[place].encode() for text in seen) for place in (0, 2))
     before, after = (b"|".join(re.escape(sign) for sign in sorted(signs)) for signs in (befores, afters))
-    rest = (_GAP + _TOKEN) * slot.tokens + _SEPARATOR + rb"(?<=" + before + rb")" + letters + rb"(?=" + after + rb")"
+    ways = rb"|".join((_GAP + _TOKEN) * slot.tokens + _SEPARATOR for slot in slots)
+    rest = rb"(?:" + ways + rb")(?<=" + before + rb")" + letters + rb"(?=" + after + rb")"
     marks: dict[Level, tuple[bytes, ...]] = {}
     for letter, level in levels.items():
         around = tuple(left + letter + right for left in sorted(befores) for right in sorted(afters))
