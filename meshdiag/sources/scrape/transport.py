@@ -1,4 +1,4 @@
-"""The fast HTTP path of scraping: one GET a connection, straight on asyncio's protocols.
+"""The fast HTTP path of scraping: one GET a connection, straight on sockets.
 
 A general client spends more time on a small page than the network does, and on being imported more than many
 pages take. Proxies are not used: the nodes are asked directly.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from meshdiag.sources.http.failures import (
     ConnectError,
@@ -23,12 +24,15 @@ from meshdiag.sources.scrape.wire import ResponseReader
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from meshdiag.sources.scrape.wire import Answer
 
+T = TypeVar("T")
+
 CONNECT_SHARE = 0.9
 """The part of the timeout that connecting may take, so that "no connection" and "no answer" can be told apart."""
+READ_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Target:
 
 
 class _Exchange(asyncio.Protocol):
-    """One request and its response over one connection."""
+    """One request and its response over one TLS connection."""
 
     __slots__ = ("_reader", "_request", "_transport", "done")
 
@@ -104,11 +108,35 @@ class Fetcher:
     async def fetch(self, target: Target, headers: Mapping[str, str], *, limit: int, timeout_s: float) -> Answer:
         """GET one page. Raises ``ConnectError``, ``ConnectTimeout``, ``ReadTimeout``, ``ReadError`` or
         ``RemoteProtocolError`` (``TooLarge`` when the body exceeds ``limit`` bytes)."""
+        request = _request(target, headers)
+        if target.tls is None:
+            return await self._plain(target, request, limit, timeout_s)
+        return await self._over_tls(target, request, limit, timeout_s)
+
+    async def _plain(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
+        """The exchange on a bare socket: asyncio's transports would cost as much again as the page itself."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        with await self._connect(target, timeout_s, _connect_any) as connection:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await loop.sock_sendall(connection, request)
+                    return await _receive(connection, ResponseReader(limit))
+            except TimeoutError as error:
+                raise _no_answer(timeout_s) from error
+            except OSError as error:
+                raise ReadError(str(error)) from error
+
+    async def _over_tls(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         done: asyncio.Future[Answer] = loop.create_future()
-        exchange = _Exchange(_request(target, headers), limit, done)
-        transport = await self._connect(target, exchange, timeout_s)
+        exchange = _Exchange(request, limit, done)
+        try:
+            transport = await self._connect(target, timeout_s, partial(_handshake_any, exchange))
+        except ConnectError:
+            done.cancel()
+            raise
         timer = loop.call_at(deadline, _time_out, done, timeout_s)
         try:
             return await done
@@ -116,30 +144,17 @@ class Fetcher:
             timer.cancel()
             transport.abort()
 
-    async def _connect(self, target: Target, exchange: _Exchange, timeout_s: float) -> asyncio.Transport:
-        loop = asyncio.get_running_loop()
+    async def _connect(
+        self, target: Target, timeout_s: float, attempt: Callable[[Target, Sequence[str]], Awaitable[T]]
+    ) -> T:
+        """What ``attempt`` makes of a target's addresses. Raises ``ConnectError``, ``ConnectTimeout``."""
         try:
             async with asyncio.timeout(timeout_s * CONNECT_SHARE):
                 addresses = [target.host] if _literal(target.host) else await self._resolve(target.host)
-                for last, address in enumerate(addresses, 1 - len(addresses)):
-                    try:
-                        transport, _ = await loop.create_connection(
-                            lambda: exchange,
-                            address,
-                            target.port,
-                            ssl=target.tls,
-                            server_hostname=target.host if target.tls is not None else None,
-                        )
-                    except OSError:
-                        if not last:
-                            raise
-                    else:
-                        return transport
-                raise OSError(f"no address for {target.host}")
+                return await attempt(target, addresses)
         except TimeoutError as error:
             raise ConnectTimeout(f"no connection within {timeout_s * CONNECT_SHARE:g} s") from error
         except (OSError, ValueError) as error:
-            exchange.done.cancel()
             raise ConnectError(str(error)) from error
 
     async def _resolve(self, host: str) -> list[str]:
@@ -147,6 +162,49 @@ class Fetcher:
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._addresses[host] = asyncio.create_task(_lookup(host))
         return await asyncio.shield(task)
+
+
+async def _connect_any(target: Target, addresses: Sequence[str]) -> socket.socket:
+    """A connection to the first address that takes one. Raises ``OSError``."""
+    loop = asyncio.get_running_loop()
+    for last, address in enumerate(addresses, 1 - len(addresses)):
+        connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        try:
+            await loop.sock_connect(connection, (address, target.port))
+        except BaseException as error:
+            connection.close()
+            if not last or not isinstance(error, OSError):
+                raise
+        else:
+            return connection
+    raise OSError(f"no address for {target.host}")
+
+
+async def _handshake_any(exchange: _Exchange, target: Target, addresses: Sequence[str]) -> asyncio.Transport:
+    """The same over TLS."""
+    loop = asyncio.get_running_loop()
+    for last, address in enumerate(addresses, 1 - len(addresses)):
+        try:
+            transport, _ = await loop.create_connection(
+                lambda: exchange, address, target.port, ssl=target.tls, server_hostname=target.host
+            )
+        except OSError:
+            if not last:
+                raise
+        else:
+            return transport
+    raise OSError(f"no address for {target.host}")
+
+
+async def _receive(connection: socket.socket, reader: ResponseReader) -> Answer:
+    """Read until the answer is whole. Raises ``RemoteProtocolError``, ``OSError``."""
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(connection, READ_BYTES):
+        if reader.feed(data):
+            return reader.answer
+    reader.finish()
+    return reader.answer
 
 
 async def _lookup(host: str) -> list[str]:
@@ -160,7 +218,11 @@ def _literal(host: str) -> bool:
 
 def _time_out(done: asyncio.Future[Answer], timeout_s: float) -> None:
     if not done.done():
-        done.set_exception(ReadTimeout(f"no whole answer within {timeout_s:g} s"))
+        done.set_exception(_no_answer(timeout_s))
+
+
+def _no_answer(timeout_s: float) -> ReadTimeout:
+    return ReadTimeout(f"no whole answer within {timeout_s:g} s")
 
 
 def _request(target: Target, headers: Mapping[str, str]) -> bytes:
