@@ -13,6 +13,10 @@ PACKAGES = {
     "alertmanager": ("prometheus-alertmanager", "prometheus-alertmanager"),
     "node-exporter": ("prometheus-node-exporter", "prometheus-node-exporter"),
     "victoria-metrics": ("victoria-metrics", "victoria-metrics"),
+    "dockerd": ("dockerd", "docker.io"),
+    "docker": ("docker", "docker.io"),
+    "busybox": ("busybox", "busybox-static"),
+    "journalctl": ("journalctl", "systemd"),
 }
 """Our name for a program, its file, and the Debian package that holds it."""
 
