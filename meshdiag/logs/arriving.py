@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from meshdiag.logs.watching import Changes, Stop
 
 
+SAMPLE = 64 * 1024
+"""So much of a file's beginning tells its format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Whole lines of one name, each with its newline. ``file`` is the name as it was asked for."""
@@ -33,11 +37,19 @@ class Piece:
     lines: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that was there from the first: its open descriptor, and where in it the arrivals begin (bytes)."""
+
+    file: str
+    descriptor: int
+    position: int
+
+
 class Arrivals:
     """What arrives, round by round: each round holds at most one piece of each name. Use as a context manager.
 
-    Made, it has opened what is there: everything written from then on arrives. ``opened`` are the names of these,
-    and from where in each (bytes) the arrivals begin; before that lies the history.
+    Made, it has opened what is there: everything written from then on arrives.
     """
 
     def __init__(self, paths: Sequence[str], tally: Tally, stop: Stop, *, polling: bool = False) -> None:
@@ -51,7 +63,6 @@ class Arrivals:
         if self._stdin is not None:
             self._watch.stream(0)
         self._find(from_start=False)
-        self.opened = {path: tail.reel.position for path, tail in self._tails.items() if tail.reel is not None}
         if self._watch.why_polling and not polling:
             tally.notes.append(f"changes are looked for ten times a second: {self._watch.why_polling}")
 
@@ -67,6 +78,16 @@ class Arrivals:
             tail.close()
         self._tails.clear()
         self._watch.close()
+
+    def opened(self) -> list[Opened]:
+        """What was there, before any round was asked for."""
+        reels = ((path, tail.reel) for path, tail in self._tails.items())
+        return [Opened(path, reel.descriptor, reel.position) for path, reel in reels if reel is not None]
+
+    def head(self, file: str) -> bytes:
+        """The first bytes of a followed file as it is now, empty for a stream."""
+        tail = self._tails.get(file)
+        return os.pread(tail.reel.descriptor, SAMPLE, 0) if tail is not None and tail.reel is not None else b""
 
     def rounds(self) -> Iterator[list[Piece]]:
         """Pieces as they arrive, until the stop is set, or the standard input has ended and there is nothing else."""

@@ -1,0 +1,248 @@
+"""Follows logs: the wanted records as they are written, a line at once, whatever becomes of the files.
+
+A line goes out when it is there: nobody knows whether more of its record will come. A line that continues a record
+(a stack trace) shares the fate of that record; where it is what makes the record wanted (a pattern is found in it),
+the record goes out as far as it is there. What arrives in several files at the same moment goes out by its time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from meshdiag.logs.arriving import Arrivals
+from meshdiag.logs.blocks import Block
+from meshdiag.logs.formats import Hints
+from meshdiag.logs.history import history
+from meshdiag.logs.linewise import Linewise
+from meshdiag.logs.matching import Matcher
+from meshdiag.logs.reading import local_zone
+from meshdiag.logs.scanning import Scanner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from meshdiag.logs.formats import Format
+    from meshdiag.logs.record import Record
+    from meshdiag.logs.selection import Selection
+    from meshdiag.logs.tally import Tally
+    from meshdiag.logs.watching import Stop
+
+MEMORY = 64 * 1024
+"""Bytes of a record that are remembered while lines may still continue it."""
+SAMPLE = 64 * 1024
+ENDLESS = 1 << 40
+LARGE = 32 * 1024
+OFTEN_BYTES = 2000
+"""One wanted in so many bytes is often: then the lines of a large piece are looked at one by one."""
+FOREIGN_LINES = 50
+"""After so many lines in a row that begin no record, the format is looked for anew."""
+
+
+def follow(
+    paths: Sequence[str],
+    selection: Selection,
+    tally: Tally,
+    stop: Stop,
+    *,
+    formats: Sequence[Format] = (),
+    polling: bool = False,
+) -> Iterator[Record]:
+    """Wanted records of files, globs, folders and ``-``: those there already that ``since_ns`` and ``tail`` ask for
+    (none without either), then each as it is written, until the stop is set or ``head`` is reached.
+
+    A record whose lines come one after another comes as several: the later ones hold only the lines that continue it,
+    with its time, level, component and node. ``polling`` looks at intervals instead of waiting for events.
+    Raises ``UsageError`` for a pattern that is none.
+    """
+    matcher = Matcher(selection)
+    with Arrivals(paths, tally, stop, polling=polling) as arrivals:
+        yield from islice(_records(arrivals, matcher, tally, formats), selection.head)
+
+
+def follow_raw(
+    paths: Sequence[str],
+    selection: Selection,
+    out: int,
+    tally: Tally,
+    stop: Stop,
+    *,
+    formats: Sequence[Format] = (),
+    polling: bool = False,
+) -> None:
+    """Write the same records to a descriptor as they stand, each line at once: a burst costs a search of it, not a
+    reading. Raises ``BrokenPipeError`` when nobody reads any more."""
+    if selection.head is not None:
+        for record in follow(paths, selection, tally, stop, formats=formats, polling=polling):
+            _write(out, record.raw + b"\n")
+        return
+    matcher = Matcher(selection)
+    with Arrivals(paths, tally, stop, polling=polling) as arrivals:
+        for record in history(arrivals.opened(), matcher, tally, formats):
+            _write(out, record.raw + b"\n")
+        for batches in _batches(arrivals, matcher, tally, formats):
+            if len(batches) == 1:
+                _write(out, b"\n".join(batches[0].parts) + b"\n")
+            else:
+                _write(out, b"".join(part + b"\n" for part, _ in _by_time(batches)))
+
+
+def _records(arrivals: Arrivals, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> Iterator[Record]:
+    yield from history(arrivals.opened(), matcher, tally, formats)
+    for batches in _batches(arrivals, matcher, tally, formats):
+        for part, batch in _by_time(batches):
+            yield batch.record(part)
+
+
+def _batches(arrivals: Arrivals, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> Iterator[list[_Batch]]:
+    """The wanted lines of each round, a batch for each file that has some."""
+    sources: dict[str, _Source] = {}
+    for one in arrivals.opened():
+        if head := arrivals.head(one.file):
+            known = sources[one.file] = _Source(one.file, matcher, tally, formats)
+            known.learn(head)
+            known.remember(os.pread(one.descriptor, MEMORY, max(one.position - MEMORY, 0))[: one.position])
+    for pieces in arrivals.rounds():
+        batches = []
+        for piece in pieces:
+            source = sources.get(piece.file)
+            if source is None:
+                source = sources[piece.file] = _Source(piece.file, matcher, tally, formats)
+                source.learn(arrivals.head(piece.file) or piece.lines[:SAMPLE])
+            batch = source.chosen(piece.lines)
+            if batch.parts:
+                batches.append(batch)
+        if batches:
+            yield batches
+
+
+def _by_time(batches: list[_Batch]) -> Iterator[tuple[bytes, _Batch]]:
+    """What arrived in several files at once, by time; each file's own order is kept."""
+    if len(batches) == 1:
+        return ((part, batches[0]) for part in batches[0].parts)
+    merged = heapq.merge(*[batch.timed() for batch in batches], key=lambda one: one[0])
+    return ((part, batch) for _, part, batch in merged)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Wanted parts of what arrived, without their last newlines: records, the first of which may be lines that
+    continue ``former``."""
+
+    source: _Source
+    parts: list[bytes]
+    former: bytes = b""
+
+    def timed(self) -> Iterator[tuple[int, bytes, _Batch]]:
+        """The parts with their times, never running backwards."""
+        time_ns = self.source.time_ns
+        for part in self.parts:
+            time_ns = max(self.source.format.time_ns(part) or 0, time_ns)
+            self.source.time_ns = time_ns
+            yield time_ns, part, self
+
+    def record(self, part: bytes) -> Record:
+        """A part as a record."""
+        read = self.source.format.parse
+        if self.former:  # the first part
+            former, self.former = read(self.former), b""
+            text = part.decode("utf-8", "replace")
+            return replace(former, raw=part, message=text, fields={}, file=self.source.file)
+        record = read(part)
+        record.file = self.source.file
+        return record
+
+
+class _Source:
+    """Chooses among the lines of one followed name."""
+
+    format: Format
+    _scanner: Scanner
+    _linewise: Linewise | None
+
+    def __init__(self, file: str, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> None:
+        self.file = file
+        self.time_ns = 0
+        self._matcher = matcher
+        self._tally = tally
+        self._formats = formats
+        self._last = b""  # the record that may be continued
+        self._wanted = False
+        self._often = False
+
+    def learn(self, sample: bytes) -> None:
+        """Find the format by a file's first lines."""
+        from meshdiag.logs.formats.detecting import detect
+
+        lines = sample.split(b"\n")
+        self.format = detect(lines[:-1] or lines, Hints(datetime.now(UTC), local_zone()), self._formats)
+        self._scanner = Scanner(
+            self.format, self._matcher, self._tally, sample=sample, size=ENDLESS, record_bytes=ENDLESS
+        )
+        self._linewise = Linewise.of(self._matcher, self.format, sample)
+
+    def remember(self, before: bytes) -> None:
+        """Look at what the file held before: the last record there may go on."""
+        last = self._last_record(before)
+        if last and self.format.starts(last[: last.find(b"\n")]):
+            self._records(last)
+
+    def chosen(self, lines: bytes) -> _Batch:
+        """The wanted ones among lines that arrived."""
+        begin = self._first_record(lines) if self._last else 0
+        if not begin:
+            return _Batch(self, self._records(lines))
+        former, late = self._last, lines[:begin]
+        if self._wanted or not self._matcher.selection.patterns:
+            wanted, self._last = self._wanted, (former + late)[:MEMORY]
+            records = self._records(lines[begin:])
+            return _Batch(self, [late[:-1], *records], former) if wanted else _Batch(self, records)
+        # Perhaps it is what continues the record that makes it wanted: then all of it goes out.
+        return _Batch(self, self._records(former + lines))
+
+    def _first_record(self, lines: bytes) -> int:
+        """Where the first line that begins a record is; the end where none does."""
+        begin = 0
+        for _ in range(FOREIGN_LINES):
+            end = lines.find(b"\n", begin)
+            if end < 0 or self.format.starts(lines[begin:end]):
+                return begin
+            begin = end + 1
+        self.learn(lines[:SAMPLE])
+        return 0
+
+    def _records(self, lines: bytes) -> list[bytes]:
+        """The wanted ones of records, the first of which begins with the first line."""
+        if not lines:
+            return []
+        if self._often and self._linewise is not None and len(lines) > LARGE:
+            parts = self._linewise.chosen(lines)
+            if parts is not None:
+                self._last = lines[lines.rfind(b"\n", 0, -1) + 1 :][:MEMORY]
+                self._wanted = bool(parts) and self._last == parts[-1] + b"\n"
+                self._often = len(parts) * OFTEN_BYTES > len(lines)
+                return parts
+        buffer = bytearray(lines)
+        spans = self._scanner.spans(Block(buffer, memoryview(buffer), len(buffer), 0))
+        self._wanted = bool(spans) and spans[-1][1] == len(buffer)
+        self._last = self._last_record(lines)
+        self._often = len(lines) > LARGE and len(spans) * OFTEN_BYTES > len(lines)
+        return [lines[begin : end - 1] for begin, end in spans]
+
+    def _last_record(self, lines: bytes) -> bytes:
+        begin = len(lines)
+        while begin and len(lines) - begin < MEMORY:
+            begin = lines.rfind(b"\n", 0, begin - 1) + 1
+            if self.format.starts(lines[begin : lines.find(b"\n", begin)]):
+                break
+        return lines[begin : begin + MEMORY]
+
+
+def _write(out: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(out, view) :]
