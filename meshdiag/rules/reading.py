@@ -222,7 +222,8 @@ class _Reader:
         if node.kind == "null":
             return
         if node.kind != "map":
-            self._mistyped(node, _TYPES[what], f"a {what.removesuffix('s')} is a mapping")
+            hint = "a rule file begins with 'groups:'" if what == "groups" else f"a {what} is a mapping"
+            self._mistyped(node, _TYPES[what], hint)
             return
         for name, (key, value) in self._merger.keys(node).items():
             if name in known:

@@ -17,7 +17,7 @@ from meshdiag.metrics import AbsenceKind
 from meshdiag.model import Verdict
 from meshdiag.promql.expressions import RangeSelector, walk
 from meshdiag.promql.parsing import parse
-from meshdiag.promql.selectors import needs
+from meshdiag.promql.selectors import metric_names, needs
 from meshdiag.promql.store import is_stale
 from meshdiag.promql.values import Options
 from meshdiag.rules.evaluating import Evaluator
@@ -38,6 +38,8 @@ EVERYTHING = '{__name__!=""}'
 """Asked for beside the rules where a template asks queries of its own."""
 KEPT_MS = 600_000
 """Samples are kept so much longer than the longest range of the rules, at least."""
+MOST_SETTLING = 3
+"""Steps before the first, at most: recorded series that others are recorded from, over several groups."""
 TIDY_EVERY = 20
 """Looks between two times that old samples are let go."""
 
@@ -100,6 +102,7 @@ class DirectRules:
         self._rules = tuple(rule for group in self.groups for rule in group.rules)
         self._windows = {id(rule): longest_window(rule.expr) for rule in self._rules}
         self._recorded = frozenset(rule.name for rule in self._rules if rule.record)
+        self._settling = self._steps_to_settle()
         self._queries = [rule.expr for rule in self._rules]
         if any("query" in text for rule in self._rules for text in _templates(rule)):
             self._queries.append(EVERYTHING)
@@ -112,6 +115,11 @@ class DirectRules:
         """The rules that alert."""
         return tuple(rule for rule in self._rules if not rule.record)
 
+    def _steps_to_settle(self) -> int:
+        """Steps before the first that counts: a rule may read what is recorded after it, or in another group."""
+        reads = any(not self._recorded.isdisjoint(metric_names(rule.expr)) for rule in self._rules)
+        return min(len(self.groups), MOST_SETTLING) if reads else 0
+
     async def look(self, scrape: Scrape, *, afresh: bool = False) -> Seen:
         """Evaluate every rule over the pages as they are now; ``afresh``: over one more look at them. Raises
         ``SourceError`` when no node answers and none is expected to."""
@@ -123,6 +131,9 @@ class DirectRules:
             self._evaluator = Evaluator(
                 self.groups, store, options=lambda rule: self._options(rule, scrape), offsets=False
             )
+            for _ in range(self._settling):
+                self._evaluator.evaluate(now)
+                now += 1
         outcomes = self._evaluator.evaluate(now)
         self._looks += 1
         if self._looks % TIDY_EVERY == 0:

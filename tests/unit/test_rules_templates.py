@@ -1,0 +1,106 @@
+"""Templates of labels and annotations, as Go and Prometheus execute them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshdiag.rules.templates import Data, check_template, expand
+from meshdiag.rules.templates.executing import MAX_OUTPUT
+from tests.templates import CASES, ERRORS, OF_A_VALUE, data
+
+
+@pytest.mark.parametrize(("template", "text"), CASES.items())
+def test_a_template_makes_its_text(template: str, text: str) -> None:
+    """Every construct gives what Prometheus gives (promtool is asked the same in the tests with real programs)."""
+    assert check_template(template) == ""
+    assert expand(template, data(42.5)).text == text
+
+
+@pytest.mark.parametrize(("template", "said"), ERRORS.items())
+def test_an_error_stands_in_the_text(template: str, said: str) -> None:
+    """An alert whose annotation fails is still an alert: the text says what is wrong, as Prometheus's does."""
+    text = expand(template, data(42.5)).text
+    assert text.startswith("<error expanding template: ")
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ bogus }}", 'function "bogus" not defined'),
+        ("{{ $label.x }}", 'undefined variable "$label"'),
+        ("{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}", 'undefined variable "$x"'),
+        ("{{ $value ", "unclosed action"),
+        ("{{ if true }}x", "unexpected EOF"),
+        ("{{ end }}", "unexpected {{end}}"),
+        ("{{ }}", "missing value for command"),
+        ("{{ $value | }}", "missing value for command"),
+        ('{{ "x }}', "unterminated quoted string"),
+        ("{{ (1 }}", "unclosed left paren"),
+        ("{{ break }}", "{{break}} outside {{range}}"),
+        ('{{ 5 "x" }}', "can't give argument to non-function"),
+        ("{{ if true }}" * 101 + "{{ end }}" * 101, "nested more than 100 levels deep"),
+        ("{{ 5m }}", 'function "m" not defined'),
+        ("{{/* x }}", "unclosed comment"),
+    ],
+)
+def test_what_does_not_parse_is_refused_at_load(template: str, said: str) -> None:
+    """A typo is found when the file is read, not when the alert fires."""
+    assert said in check_template(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("see {{ externalURL }}/graph", "see {{ externalURL }}/graph"),
+        ("{{ $externalURL }}{{ .ExternalURL }}", "{{ $externalURL }}{{ .ExternalURL }}"),
+        ("a {{ if pathPrefix }}x{{ else }}y{{ end }} b", "a {{ if pathPrefix }}x{{ else }}y{{ end }} b"),
+        ("{{ $u := externalURL }}{{ $u }} {{ $labels.job }}", "{{ $u := externalURL }}{{ $u }} a"),
+        ('{{ printf "%[2]d" 1 2 }}{{ js "x" }}', '{{ printf "%[2]d" 1 2 }}{{ js "x" }}'),
+        ("{{ (toTime 0).Format `2006` }}", "{{ (toTime 0).Format `2006` }}"),
+    ],
+)
+def test_what_is_not_known_here_is_left_as_it_stands(template: str, text: str) -> None:
+    """The address of a server that is away, say: the rest of the text is made all the same, and a note tells."""
+    made = expand(template, data(1.0))
+    assert made.text == text
+    assert made.notes
+
+
+def test_text_is_bounded() -> None:
+    """No template makes endless text: includes, widths and loops end in an error in the text."""
+    for template in (
+        '{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}',
+        '{{ printf "%999999999d" 1 }}',
+        '{{ define "x" }}'
+        + "{{ . }}" * 200
+        + "{{ end }}"
+        + '{{ range query "up" }}{{ template "x" printf "%9999d" 1 }}{{ end }}',
+    ):
+        made = expand(template, data(1.0))
+        assert made.text.startswith("<error expanding template: "), template[:40]
+        assert len(made.text) < MAX_OUTPUT
+
+
+WORDS = [*"|()\"`'$.-", *"{{ }} if else end range with 5 $value .x printf %d x := = , /* */ -}} {{-".split()]  # noqa: SIM905
+
+
+@given(st.lists(st.sampled_from(WORDS)))
+def test_any_text_is_refused_or_executed(words: list[str]) -> None:
+    """Whatever stands in a template, reading it gives an answer and executing it gives text."""
+    template = " ".join(words)
+    check_template(template)
+    assert isinstance(expand(template, data(1.0)).text, str)
+
+
+@given(st.sampled_from(OF_A_VALUE), st.floats())
+def test_every_value_is_printed(template: str, value: float) -> None:
+    """No number, however large, small or odd, is beyond the functions."""
+    assert "<error" not in expand(template, data(value)).text
+
+
+def test_label_values_are_text_and_nothing_else() -> None:
+    """A label that holds a template is printed, not executed."""
+    assert expand("{{ $labels.a }}", Data({"a": "{{ $value }}"}, 1.0)).text == "{{ $value }}"
