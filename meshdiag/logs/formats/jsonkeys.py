@@ -87,9 +87,10 @@ def scale_for(record: Mapping[str, Any], path: str) -> Scale | None:
 
 
 def other_times(record: Mapping[str, Any]) -> list[str]:
-    """Keys that look like a time though no library's are among them; those that say ``start`` first."""
+    """Keys that look like a time though no library's are among them; those that say ``start`` last, for a record is
+    written at the end."""
     keys = [key for key in record if len(key) < 64 and _LATE.search(key)]
-    return sorted(keys, key=lambda key: "start" not in key.lower())
+    return sorted(keys, key=lambda key: "start" in key.lower())
 
 
 def library(record: Mapping[str, Any]) -> str:
