@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from math import inf, isnan
-from statistics import median_high
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import ACCURACY, AGGREGATION_TIME, PRIVACY_BUDGET, TRAINING_ROUNDS, Unit
 from meshdiag.checks import check
+from meshdiag.checks.readings.middle import median_high
 from meshdiag.checks.readings.per_node import judge_readings, judged_outcome, read_nodes, to_outcome
 from meshdiag.durations import format_duration
 from meshdiag.model import Finding, Threshold, Verdict, at_least, at_most

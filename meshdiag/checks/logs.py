@@ -1,47 +1,67 @@
-"""The mesh's own log files, where they are on this machine."""
+"""The mesh's own log files, where they are here: too many errors, new kinds of them, talk of Byzantine nodes."""
 
 from __future__ import annotations
 
-import shlex
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from meshdiag.checks import Outcome, check
+from meshdiag.logs.errors import GRAVE, new_kinds
+from meshdiag.logs.evidence import command
+from meshdiag.logs.record import moment_of, nanoseconds
+from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.model import Evidence, Finding, Threshold, Verdict, at_most
 from meshdiag.units import human
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from typing import Any
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.sources.meshlog import ErrorLog
+    from meshdiag.logs.errors import ErrorLog, Kind
+    from meshdiag.logs.record import Record
+    from meshdiag.sources.meshlog import Mentions
 
 UNIT = "lines/min"
 MINUTES = 10.0
 """How far back errors are counted at most: a burst shows in minutes, and would drown in hours."""
+BASELINE = timedelta(hours=1)
+"""How long before the window a kind of error must have been silent to be new."""
+NEW_KINDS = 1
+"""From so many new kinds of error on there is a warning."""
 LEAST_COVERED_S = 60.0
 LOG = "log"
 """The subject of a finding about the files as a whole."""
+SHOWN_KINDS = 3
+BYZANTINE = "byzantine"
+_ACCUSED = re.compile(
+    r"byzantine[\w -]{0,40}?\b(?:of|by|from|node|peer)\b[ =:\"']{1,3}(?P<who>[A-Za-z0-9](?:[\w.:-]{0,80}\w)?)",
+    re.IGNORECASE,
+)
 
 
 @check(
     "logs.errors",
-    title="nodes log hardly any errors",
+    title="nodes log hardly any errors, and no new kinds of them",
     needs=("meshlog",),
     runbook="log-errors",
-    hint="read the lines themselves: meshdiag health --only logs.errors --explain prints the command",
+    hint="read the lines themselves: meshdiag logs --errors --since 10m",
     threshold=Threshold(warn=at_most(5), fail=at_most(30)),
 )
 async def errors(inputs: Inputs) -> Outcome:
-    """Lines of level ERROR and FATAL a minute, by node. The option ``minutes`` says how far back."""
-    minutes = inputs.options.get("minutes", MINUTES)
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes > 0:
-        reason = f"the option minutes of logs.errors is {minutes!r}, expected a number above 0"
-        return Outcome(verdict=Verdict.UNKNOWN, summary=reason)
-    since = inputs.moment - min(inputs.window, timedelta(minutes=minutes))
+    """Lines of level ERROR and FATAL a minute, by node, and kinds of them that the hour before had not. The option
+    ``minutes`` says how far back, ``new_kinds`` from how many on there is a warning (0: never)."""
+    if wrong := wrong_option(inputs.options):
+        return Outcome(verdict=Verdict.UNKNOWN, summary=wrong)
+    since = inputs.moment - min(inputs.window, timedelta(minutes=inputs.options.get("minutes", MINUTES)))
     log = await inputs.meshlog.errors(since, inputs.at)
-    outcome = judge_errors(log, inputs.threshold, since)
+    before = None
+    if log.problem is None and log.total:
+        before = await inputs.meshlog.errors(since - BASELINE, since)
+    outcome = judge_errors(log, before, inputs.threshold, since, inputs.options)
     if inputs.at is not None and log.problem is None and not (log.total or log.broken):
         reason = (
             f"{', '.join(log.files)} {'holds' if len(log.files) == 1 else 'hold'} no line of that moment (any more)"
@@ -50,8 +70,21 @@ async def errors(inputs: Inputs) -> Outcome:
     return outcome
 
 
-def judge_errors(log: ErrorLog, threshold: Threshold, since: datetime) -> Outcome:
-    """A finding for each node that logged anything grave. UNKNOWN where the log says nothing at all."""
+def wrong_option(options: Mapping[str, Any]) -> str:
+    """What is wrong with the options of ``logs.errors``, empty where nothing is."""
+    minutes, kinds = options.get("minutes", MINUTES), options.get("new_kinds", NEW_KINDS)
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes <= 527_040:
+        return f"the option minutes of logs.errors is {minutes!r}, expected a number above 0"
+    if isinstance(kinds, bool) or not isinstance(kinds, int) or kinds < 0:
+        return f"the option new_kinds of logs.errors is {kinds!r}, expected a whole number, 0 for never"
+    return ""
+
+
+def judge_errors(
+    log: ErrorLog, before: ErrorLog | None, threshold: Threshold, since: datetime, options: Mapping[str, Any]
+) -> Outcome:
+    """A finding for each node that logged anything grave, and one for new kinds of errors. UNKNOWN where the log says
+    nothing at all. ``before``: the time before the window, None where nobody looked."""
     if log.problem is not None:
         return Outcome(verdict=Verdict.SKIP if log.absent else Verdict.UNKNOWN, summary=log.problem)
     evidence = tuple(log_evidence(log, since))
@@ -65,12 +98,13 @@ def judge_errors(log: ErrorLog, threshold: Threshold, since: datetime) -> Outcom
     for (node, level), count in log.counts.items():
         by_node.setdefault(node, {})[level] = count
     findings = [judge_node(node, by_node[node], minutes, threshold, log) for node in sorted(by_node)]
+    findings += judge_kinds(kinds_that_are_new(log, before), options.get("new_kinds", NEW_KINDS))
     if log.broken > log.total:
         message = "most lines of the log cannot be understood"
         findings.append(Finding(LOG, Verdict.UNKNOWN, message, float(log.broken), "count"))
     if not findings:
         findings.append(Finding(LOG, Verdict.PASS, "no errors", 0.0, UNIT, threshold))
-    return Outcome(tuple(findings), sum_up(findings, log), evidence)
+    return Outcome(tuple(findings), sum_up(findings, log, before), evidence)
 
 
 def judge_node(node: str, levels: dict[str, int], minutes: float, threshold: Threshold, log: ErrorLog) -> Finding:
@@ -85,31 +119,109 @@ def judge_node(node: str, levels: dict[str, int], minutes: float, threshold: Thr
     return Finding(node or LOG, verdict, message, rate, UNIT, threshold, last, {"node": node} if node else {})
 
 
-def sum_up(findings: list[Finding], log: ErrorLog) -> str:
-    """One line: the worst node with its rate, what could not be read."""
-    worst = max(findings, key=lambda finding: (finding.verdict.severity, finding.value or 0.0))
+def kinds_that_are_new(log: ErrorLog, before: ErrorLog | None) -> list[Kind]:
+    """Kinds of errors that the time before had not, most frequent first. None where the log does not reach back
+    further than the window: then every kind would be new."""
+    if before is None or before.problem is not None or before.covered_s < min(log.covered_s, LEAST_COVERED_S):
+        return []
+    return new_kinds(log.grave, before.grave)
+
+
+def judge_kinds(kinds: Sequence[Kind], least: int) -> list[Finding]:
+    """A finding that names the new kinds, none where there are too few to speak of."""
+    if not kinds:
+        return []
+    named = "; ".join(f"{one.pattern} ({one.count})" for one in kinds[:SHOWN_KINDS])
+    more = f" and {len(kinds) - SHOWN_KINDS} more" if len(kinds) > SHOWN_KINDS else ""
+    said = "a kind of error is new" if len(kinds) == 1 else f"{len(kinds)} kinds of error are new"
+    verdict = Verdict.WARN if least and len(kinds) >= least else Verdict.PASS
+    bound = Threshold(warn=at_most(least - 1)) if least else None
+    return [Finding(LOG, verdict, f"{said}: {named}{more}", float(len(kinds)), "count", bound, kinds[0].last)]
+
+
+def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> str:
+    """One line: the worst node with its rate and the rate before, what could not be read."""
+    worst = max(findings, key=lambda finding: (finding.verdict.severity, finding.unit == UNIT, finding.value or 0.0))
     if worst.verdict is Verdict.PASS:
         most = f"at most {human(worst.value, UNIT)} of a node are errors" if worst.value else "none is an error"
         text = f"{log.total} lines read, {most}"
-    elif worst.verdict is Verdict.UNKNOWN:
+    elif worst.unit != UNIT:
         text = worst.message
     else:
-        text = f"{worst.subject} {worst.message} ({human(worst.value or 0.0, UNIT)})"
+        text = f"{worst.subject} {worst.message} ({human(worst.value or 0.0, UNIT)}{rate_before(log, before)})"
     return "; ".join((text, *log.refused))
+
+
+def rate_before(log: ErrorLog, before: ErrorLog | None) -> str:
+    """How many errors all nodes logged, and how many in the time before, as the end of a sentence."""
+    if before is None or before.problem is not None or before.covered_s < LEAST_COVERED_S:
+        return ""
+    now = log.errors / max(log.covered_s, LEAST_COVERED_S) * 60
+    then = before.errors / before.covered_s * 60
+    return f"; all together {human(now, UNIT)}, in the {human(before.covered_s, 's')} before {human(then, UNIT)}"
 
 
 def log_evidence(log: ErrorLog, since: datetime) -> list[Evidence]:
     """The command that shows the lines again, one a file, and the latest of them."""
     excerpt = "\n".join(f"{one.time:%H:%M:%S} {one.level} {one.node}: {one.message}" for one in log.examples)
-    return [
-        Evidence(path, show_again(path, since), excerpt if place == 0 else "") for place, path in enumerate(log.files)
-    ]
+    asked = Selection(since_ns=nanoseconds(since), levels=GRAVE)
+    return [Evidence(path, command(path, asked), excerpt if place == 0 else "") for place, path in enumerate(log.files)]
 
 
-def show_again(path: str, since: datetime) -> str:
-    """A command that prints the grave lines of a file since a moment, quoted for a shell."""
-    if path.endswith((".json", ".jsonl", ".ndjson")):
-        grave = '(.level | tostring | test("^(error|err|fatal|critical|panic|[56][0-9])$"; "i"))'
-        recent = f'((.ts // .time // .timestamp | tostring) >= "{since:%Y-%m-%dT%H:%M:%S}")'
-        return f"jq -cR {shlex.quote(f'fromjson? | objects | select({grave} and {recent})')} {shlex.quote(path)}"
-    return f"grep -nE '^[^ ]+ +(ERROR|FATAL)' {shlex.quote(path)}"
+@check(
+    "logs.byzantine",
+    title="no node's log speaks of Byzantine behaviour",
+    needs=("meshlog",),
+    runbook="byzantine-node",
+    hint="read who says it: meshdiag logs -i --grep byzantine",
+    threshold=Threshold(warn=at_most(0)),
+)
+async def byzantine(inputs: Inputs) -> Outcome:
+    """Lines that speak of Byzantine behaviour: whom they accuse, who says so, when first and last, how often."""
+    since = inputs.moment - inputs.window
+    said = await inputs.meshlog.mentions(BYZANTINE, since, inputs.at)
+    outcome = judge_mentions(said, inputs.threshold)
+    if inputs.at is not None and said.problem is None and not said.total:
+        reason = f"not looked at: {', '.join(said.files)} no longer tells of that moment"
+        return replace(outcome, verdict=Verdict.SKIP, summary=reason)
+    return outcome
+
+
+def judge_mentions(said: Mentions, threshold: Threshold) -> Outcome:
+    """A finding for each accused node, or for each that speaks where nobody is named."""
+    if said.problem is not None:
+        return Outcome(verdict=Verdict.SKIP if said.absent else Verdict.UNKNOWN, summary=said.problem)
+    if not said.total:
+        reason = f"{', '.join(said.files)} holds no line of that time: is anything still writing it?"
+        return Outcome(verdict=Verdict.UNKNOWN, summary=reason)
+    asked = Selection(patterns=(Pattern(BYZANTINE, ignore_case=True),))
+    evidence = tuple(Evidence(path, command(path, asked)) for path in said.files)
+    if not said.count:
+        fine = Finding(LOG, Verdict.PASS, "nobody speaks of Byzantine behaviour", 0.0, "count", threshold)
+        return Outcome((fine,), f"{said.total} lines read, none speaks of Byzantine behaviour", evidence)
+    by_accused: dict[str, list[Any]] = {}
+    for one in said.records:
+        accused = _ACCUSED.search(one.message)
+        by_accused.setdefault(accused["who"] if accused else "", []).append(one)
+    findings = tuple(_accused(who, ones, threshold) for who, ones in sorted(by_accused.items()))
+    return Outcome(findings, "; ".join(f"{one.subject} {one.message}" for one in findings[:3]), evidence)
+
+
+def _accused(who: str, ones: Sequence[Record], threshold: Threshold) -> Finding:
+    """The finding for one accused node (none named: for the log as a whole)."""
+    speakers = sorted({one.node for one in ones if one.node})
+    by = f" by {', '.join(speakers[:3])}" + (f" and {len(speakers) - 3} more" if len(speakers) > 3 else "")
+    times = sorted(one.time_ns for one in ones if one.time_ns is not None)
+    first = f", first at {moment_of(times[0]):%Y-%m-%d %H:%M:%S} UTC" if times else ""
+    what = "is called Byzantine" if who else "speaks of Byzantine behaviour"
+    often = "once" if len(ones) == 1 else f"{len(ones)} times"
+    return Finding(
+        who or LOG,
+        threshold.judge(len(ones)),
+        f"{what} {often}{by if speakers else ''}{first}",
+        float(len(ones)),
+        "count",
+        threshold,
+        moment_of(times[-1]) if times else None,
+        {"node": who} if who else {},
+    )

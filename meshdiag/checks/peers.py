@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from math import isnan
-from statistics import median
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import BANDWIDTH, CONNECTION_DURATION, MESSAGES, PEER_COUNT, WINDOW, Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.fleet import judge_idle
+from meshdiag.checks.readings.middle import median
 from meshdiag.checks.readings.per_node import (
     DOWN,
     EXCERPT_LINES,

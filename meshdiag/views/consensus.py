@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from statistics import median
 from typing import TYPE_CHECKING
 
 from meshdiag import catalog
 from meshdiag.catalog import Unit
 from meshdiag.checks.peers import connect_peers
+from meshdiag.checks.readings.middle import median
 from meshdiag.model import Column, Table
 from meshdiag.views.columns import ask_columns, node_cells
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING
 
+from meshdiag.checks.readings.middle import median
 from meshdiag.checks.readings.per_node import judge_readings
 from meshdiag.model import Finding, Verdict
 

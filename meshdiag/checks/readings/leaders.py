@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import Unit
+from meshdiag.checks.readings.middle import median
 from meshdiag.checks.readings.per_node import MESH
 from meshdiag.model import Finding, Verdict
 from meshdiag.units import human
