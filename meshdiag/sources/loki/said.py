@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from meshdiag.logs.levels import LETTERS, Style, stems
+from meshdiag.logs.levels import LETTERS, Scale, Style, level_of_number, stems
 from meshdiag.sources.loki.labels import OWN
 from meshdiag.sources.loki.logql import quoted, regex_quoted
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 ESCAPED: Final = r"\\u00[2-7]"
 """An ASCII character as JSON may spell it."""
 _SAFE_RUN = re.compile(r"[A-Za-z0-9_.:-]+")
-_NUMBER_OF_A_LEVEL: Final = r"(?i:(?:le?ve?l|sev|pri)[\w.]*\W{1,4}[0-9])"
+_LEVEL_KEY: Final = r"(?:le?ve?l|sev|pri)[\w.]*\W{1,6}"
 _SYSLOG: Final = r"<[0-9]{1,3}>"
+_REDIS: Final = r"[0-9] [.*#-] "
 BRACED: Final = r"\{\s*\""
 """The beginning of a JSON object, wherever it stands in a line."""
 
@@ -41,10 +42,28 @@ def of_levels(levels: frozenset[Level]) -> str:
     """Lines that may state one of these levels, in any format: by word, letter or number."""
     words = [stem.lower() for stem in stems(levels, frozenset({Style.UPPER}))]
     letters = "".join(sorted(letter for letter, level in LETTERS.items() if level in levels))
-    parts = [f"(?i:{'|'.join(words)})", _NUMBER_OF_A_LEVEL, _SYSLOG, ESCAPED]
+    parts = [f"(?i:{'|'.join(words)})", _numbered(levels), _SYSLOG, _REDIS, ESCAPED]
     if letters:
         parts[1:1] = [rf"\b[{letters}](?:\b|[0-9]{{4}})", rf"(?i:[=\"][{letters}](?:[\"\s]|$))"]
     return "|".join(parts)
+
+
+def _numbered(levels: frozenset[Level]) -> str:
+    """A level as a number, behind a word like level or severity: any that means one of these levels on some scale."""
+    wanted = {number for scale in Scale for number in range(1000) if level_of_number(number, scale) in levels}
+    found = [_digits(number for number in wanted if number < 10)]
+    for tens in range(1, 10):
+        ones = _digits(number % 10 for number in wanted if number // 10 == tens)
+        found.append(ones and f"{tens}{ones}")
+    hundreds = _digits(number // 100 for number in wanted if number >= 100)
+    found.append(hundreds and f"{hundreds}[0-9]{{2}}")
+    return rf"(?i:{_LEVEL_KEY}(?:{'|'.join(filter(None, found))}|[0-9]{{4,}})(?:\D|$))"
+
+
+def _digits(digits: Iterable[int]) -> str:
+    """The digits as a class; "" where there are none."""
+    found = sorted(set(digits))
+    return f"[{''.join(map(str, found))}]".replace("0123456789", "0-9") if found else ""
 
 
 def of_names(names: Iterable[str]) -> str | None:

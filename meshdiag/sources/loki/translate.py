@@ -74,13 +74,14 @@ def unfiltered(base: str) -> Query:
 
 
 def _of_level(levels: frozenset[Level], names: Names, streams: Streams) -> _Part:
-    others = one_of(spellings_outside(levels))
-    matcher = f"{names.first}!~{quoted(others)}"
+    others = spellings_outside(levels)
+    refused = f"!~{quoted(one_of(others))}" if others else '!=""'
+    matchers = (f"{names.first}{refused}",) if others else ()
     if streams.always(names.first):
-        return _Part((matcher,))
-    labelled = [f'({name}!="" and {name}!~{quoted(others)})' for name in names.after]
+        return _Part(matchers)
+    labelled = [f'({name}!="" and {name}{refused})' if others else f'{name}!=""' for name in names.after]
     either = " or ".join((said.is_said("level"), f'{names.first}!=""', *labelled))
-    return _Part((matcher,), (said.stage("level", said.of_levels(levels)), f"| {either}"), exact=False)
+    return _Part(matchers, (said.stage("level", said.of_levels(levels)), f"| {either}"), exact=False)
 
 
 def _of_names(kind: str, wanted: tuple[str, ...], names: Names, streams: Streams) -> _Part:
