@@ -22,6 +22,9 @@ RECORD_BYTES = 2 * 1024 * 1024
 """Of a longer record, so much of its beginning is kept; the tally counts it as cut."""
 
 NEWLINE = 10
+MANY_SLICES = 1000
+SLACK_BYTES = 256
+"""So much of what lies behind a block is copied with it."""
 
 HEADER_BYTES = 4096
 """The part of an endless line that must be there to judge whether it begins a record."""
@@ -36,7 +39,7 @@ class Sizes:
 
     def buffer(self) -> bytearray:
         """A buffer for blocks: what is held of a record, what is read behind it, a newline."""
-        return bytearray(self.block + self.record + 1)
+        return bytearray(self.block + self.record + SLACK_BYTES)
 
 
 @dataclass(slots=True)
@@ -51,6 +54,15 @@ class Block:
     end: int
     offset: int
     last: bool = False
+    _copy: bytes = b""
+
+    def text(self, slices: int) -> bytes | memoryview:
+        """The block for taking so many slices of it: they are cheaper of bytes than of a view, a copy has its price."""
+        if slices < MANY_SLICES:
+            return self.view
+        if not self._copy:
+            self._copy = bytes(self.view[: self.end + SLACK_BYTES])
+        return self._copy
 
 
 class Blocks:

@@ -91,7 +91,8 @@ class Copier:
             if scanner.cuts(block):
                 self._hold(b"".join([part for span in spans for part in (scanner.raw(block, span), b"\n")]))
             else:
-                self._hold(b"".join([view[begin:end] for begin, end in spans]))
+                text = block.text(len(spans))
+                self._hold(b"".join([text[begin:end] for begin, end in spans]))
             if prompt:
                 self.flush()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from meshdiag.logs.blocks import Block
 from meshdiag.logs.necessary import expression, of_words
 from meshdiag.logs.regexes import alternatives
 
@@ -36,8 +37,8 @@ MAX_WORDS = 64
 class Finder(Protocol):
     """Looks for a needle in a block."""
 
-    def __call__(self, view: memoryview, end: int, /) -> Sequence[int]:
-        """Places in candidate lines of ``view[:end]``, ascending, at least one in each; a line's end is its newline."""
+    def __call__(self, block: Block, /) -> tuple[list[int], list[int]]:
+        """Where the candidate lines of a block begin, and where they end behind their newlines, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def choose(found: Sequence[Needle], sample: bytes, size: int) -> tuple[Needle, F
         finder = _finder(needle, size, often=False)
         if finder is None:
             continue
-        share = len(finder(memoryview(sample), len(sample))) / lines
+        share = len(finder(_as_block(sample))[0]) / lines
         if best is None or share < best[0]:
             best = share, needle, finder
     if best is None or best[0] > EVERYWHERE:
@@ -114,8 +115,22 @@ def _words_finder(words: Sequence[bytes]) -> Finder:
     import ahocorasick_rs
 
     searcher: Any = ahocorasick_rs.BytesAhoCorasick(list(words), matchkind=ahocorasick_rs.MatchKind.LeftmostFirst)
-    find = searcher.find_matches_as_indexes
-    return lambda view, end: [begin for _, begin, _ in find(view[:end])]
+    search = searcher.find_matches_as_indexes
+
+    def find(block: Block) -> tuple[list[int], list[int]]:
+        first, last = block.buffer.rfind, block.buffer.find
+        end = block.end
+        begins: list[int] = []
+        ends: list[int] = []
+        done = 0
+        for _, place, _ in search(block.view[:end]):
+            if place >= done:
+                begins.append(first(b"\n", done, place) + 1 or done)
+                done = last(b"\n", place, end) + 1
+                ends.append(done)
+        return begins, ends
+
+    return find
 
 
 def _expression_finder(wanted: bytes, *, ignore_case: bool) -> Finder | None:
@@ -134,11 +149,19 @@ def _expression_finder(wanted: bytes, *, ignore_case: bool) -> Finder | None:
     note = ends.append
 
     def seen(_id: int, _from: int, to: int, _flags: int, _context: object) -> None:
-        note(to - 1)
+        note(to)
 
-    def find(view: memoryview, end: int) -> list[int]:
+    def find(block: Block) -> tuple[list[int], list[int]]:
         ends.clear()
-        database.scan(view[:end], match_event_handler=seen)
-        return ends
+        database.scan(block.view[: block.end], match_event_handler=seen)
+        first = block.buffer.rfind
+        return [first(b"\n", 0, end - 1) + 1 for end in ends], ends.copy()
 
     return find
+
+
+def _as_block(sample: bytes) -> Block:
+    """Bytes as a block, their last line whole."""
+    buffer = bytearray(sample)
+    buffer += b"" if sample.endswith(b"\n") else b"\n"
+    return Block(buffer, memoryview(buffer), len(buffer), 0)

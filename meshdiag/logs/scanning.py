@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from meshdiag.logs.prefilter import choose, needles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable
 
     from meshdiag.logs.blocks import Block
     from meshdiag.logs.formats import Format
@@ -51,8 +51,11 @@ class Scanner:
         chosen = choose(needles(selection, form), sample, size)
         self._find = chosen[1] if chosen else None
         self._patterns_met = not selection.patterns or (chosen and selection.patterns == (chosen[0].proves,))
-        self._width = _width(form, sample, levelled=self._levels is not None)
+        self._start_width = _widest(map(form.start_width, _sampled(sample)))
+        level_width = _widest(map(form.level_width, _sampled(sample))) if self._levels is not None else 0
+        self._width = max(level_width, self._start_width)
         self._known: dict[bytes, int] = {}
+        self._starts: set[bytes] = set()
         self._carried: int | None = None
 
     @property
@@ -63,8 +66,7 @@ class Scanner:
 
     def spans(self, block: Block) -> list[Span]:
         """The wanted records of a block, in order."""
-        points = None if self._find is None else self._find(block.view, block.end)
-        found = self._around(block, points) if points is not None else self._every(block)
+        found = self._every(block) if self._find is None else self._around(block, *self._find(block))
         long = self.cuts(block)
         if long:
             found = self._shortened(found)
@@ -102,46 +104,56 @@ class Scanner:
         spans = self.records(block, 0, block.end)
         return spans if self._levels is None else [span for span in spans if self._level_fits(block, span)]
 
-    def _around(self, block: Block, points: Sequence[int]) -> list[Span]:
-        """The records around candidates that may be wanted by their level."""
-        view, width, known = block.view, self._width, self._known
-        find, rfind, last = block.buffer.find, block.buffer.rfind, block.end
+    def _around(self, block: Block, begins: list[int], ends: list[int]) -> list[Span]:
+        """The records around candidate lines that may be wanted by their level."""
+        if not begins:
+            return []
+        verdicts = self._verdicts(block, begins)
+        if _INSIDE in verdicts or _UNSURE in verdicts:
+            return self._around_slowly(block, list(zip(begins, ends, strict=True)))
+        if _REFUSED in verdicts:
+            begins = [begin for begin, verdict in zip(begins, verdicts, strict=True) if verdict == _WANTED]
+            ends = [end for end, verdict in zip(ends, verdicts, strict=True) if verdict == _WANTED]
+        return self._extended(block, begins, ends)
+
+    def _around_slowly(self, block: Block, lines: list[Span]) -> list[Span]:
+        """The same where lines continue records, or their level must be read."""
         spans: list[Span] = []
         done = 0
-        for point in points:
-            if point < done:
-                continue
-            begin = rfind(b"\n", done, point) + 1 or done
-            done = find(b"\n", point, last) + 1
-            verdict = known.get(bytes(view[begin : begin + width]).translate(MASK))
-            if verdict is None:
-                verdict = self._learned(block, begin)
+        for begin, end in lines:
+            verdict = self._verdict(block, begin) if begin >= done else _REFUSED
             if verdict == _REFUSED:
                 continue
-            if verdict == _INSIDE:
-                begin = self.before(block, done)
-                if spans and spans[-1][0] == begin:
-                    spans.pop()
-            if verdict != _WANTED:
-                done = self.end_of(block, begin)
-                if not self._level_fits(block, (begin, done)):
-                    continue
-            spans.append((begin, done))
-        return self._extended(block, spans)
+            start = self.before(block, end) if verdict == _INSIDE else begin
+            done = self.end_of(block, begin)
+            if verdict == _WANTED or self._level_fits(block, (start, done)):
+                spans.append((start, done))
+        return spans
 
-    def _extended(self, block: Block, spans: list[Span]) -> list[Span]:
-        """The same records with the lines that continue them."""
-        width, known, view, last = self._width, self._known, block.view, block.end
-        extended: list[Span] = []
-        for span in spans:
-            end = span[1]
-            if end < last:
-                verdict = known.get(bytes(view[end : end + width]).translate(MASK))
-                if (self._learned(block, end) if verdict is None else verdict) == _INSIDE:
-                    extended.append((span[0], self.end_of(block, end)))
-                    continue
-            extended.append(span)
-        return extended
+    def _verdicts(self, block: Block, begins: list[int]) -> Collection[int]:
+        """What the lines that begin at some places are: one for each, or one for all when none is refused."""
+        width, get = self._width, self._known.get
+        if not width:
+            return [self._verdict(block, begin) for begin in begins]
+        heads = _heads(block, begins, width)
+        first = get(heads[:width])
+        if first == _WANTED and heads == heads[:width] * len(begins):
+            return (first,)
+        verdicts = [get(heads[place : place + width], -1) for place in range(0, len(heads), width)]
+        return [self._verdict(block, begin) for begin in begins] if -1 in verdicts else verdicts
+
+    def _extended(self, block: Block, begins: list[int], ends: list[int]) -> list[Span]:
+        """Lines that begin records, each with the lines that continue it."""
+        last, width = block.end, self._start_width
+        inner = ends[:-1] if ends and ends[-1] == last else ends
+        heads = _heads(block, inner, width)
+        first = heads[:width]
+        if not inner or (first in self._starts and heads == first * len(inner)):
+            return list(zip(begins, ends, strict=True))
+        return [
+            (begin, end if end == last or self._verdict(block, end) != _INSIDE else self.end_of(block, end))
+            for begin, end in zip(begins, ends, strict=True)
+        ]
 
     def _verdict(self, block: Block, begin: int) -> int:
         """What the line that begins here is."""
@@ -153,7 +165,9 @@ class Scanner:
         line = bytes(block.view[begin : block.buffer.find(b"\n", begin, block.end)])
         verdict, width = self._asked(line)
         if width is not None and width <= self._width and len(self._known) < MOST_KNOWN:
-            self._known[bytes(block.view[begin : begin + self._width]).translate(MASK)] = verdict
+            self._known[_heads(block, [begin], self._width)] = verdict
+            if verdict != _INSIDE and (self._format.start_width(line) or WIDEST) <= self._start_width:
+                self._starts.add(_heads(block, [begin], self._start_width))
         return verdict
 
     def _asked(self, line: bytes) -> tuple[int, int | None]:
@@ -229,13 +243,18 @@ class Scanner:
         return cut
 
 
-def _width(form: Format, sample: bytes, *, levelled: bool) -> int:
-    """How much of a line's beginning decides what it is, by a sample; 0 where that cannot be said."""
-    widest = 0
-    for line in sample[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_LINES]:
-        width = form.level_width(line) if levelled else None
-        if width is None:
-            width = form.start_width(line)
-        if width is not None and width <= WIDEST:
-            widest = max(widest, width)
-    return widest
+def _heads(block: Block, begins: list[int], width: int) -> bytes:
+    """The beginnings of lines, one after another, their digits masked."""
+    if begins and begins[-1] + width > len(block.buffer):
+        return b"".join([bytes(block.view[begin : begin + width]).ljust(width) for begin in begins]).translate(MASK)
+    text = block.text(len(begins))
+    return b"".join([text[begin : begin + width] for begin in begins]).translate(MASK)
+
+
+def _sampled(sample: bytes) -> list[bytes]:
+    return sample[:SAMPLE_BYTES].split(b"\n")[:SAMPLE_LINES]
+
+
+def _widest(widths: Iterable[int | None]) -> int:
+    """The largest of some widths that is worth remembering lines by."""
+    return max((width for width in widths if width is not None and width <= WIDEST), default=0)
