@@ -66,6 +66,7 @@ class _Watch:
     def __post_init__(self) -> None:
         self._began = time.monotonic()
         self._states: dict[Key, tuple[str, str]] = {}
+        self._silence = ""
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Look until the end; whether it was Ctrl-C that ended it."""
@@ -122,8 +123,12 @@ class _Watch:
     def changes(self) -> Iterator[str]:
         """Lines about what stands differently since this was asked last."""
         if self.trouble is not None or self.seen is None:
-            yield f"no answer: {self.trouble.message if self.trouble else 'not looked yet'}"
+            said = f"no answer: {self.trouble.message if self.trouble else 'not looked yet'}"
+            if said != self._silence:
+                yield said
+            self._silence = said
             return
+        self._silence = ""
         wanted = self.direct.wanted(self.seen)
         now = {_key(one): (one.state, name) for one, name in zip(wanted, subjects(wanted), strict=True)}
         for one in wanted:

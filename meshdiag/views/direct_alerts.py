@@ -109,7 +109,7 @@ def sum_up(standings: Sequence[Standing], seen: Seen) -> str:
     if counts[UNKNOWN]:
         text += f"; {counts[UNKNOWN]} cannot be known"
     if seen.silent:
-        text += f"; {seen.silent} of {_many(seen.nodes, 'node')} {'does' if seen.silent == 1 else 'do'} not answer"
+        text += f"; {seen.silent} of {seen.nodes:,} nodes {'does' if seen.silent == 1 else 'do'} not answer"
     return text
 
 

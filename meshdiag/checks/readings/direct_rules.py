@@ -156,13 +156,15 @@ class DirectRules:
     async def _standings(self, outcomes: Sequence[Outcome], store: Store, scrape: Scrape, now: int) -> list[Standing]:
         """Alerts of every rule, or how the rule stands that has none."""
         lacking: dict[str, str] = {}
+        for outcome in outcomes:
+            if outcome.rule.record and (why := await self._why_unknown(outcome, store, scrape, lacking)):
+                lacking.setdefault(outcome.rule.name, why)
         standings: list[Standing] = []
         for outcome in outcomes:
-            unknown = await self._why_unknown(outcome, store, scrape, lacking)
             if outcome.rule.record:
-                if unknown:
-                    lacking.setdefault(outcome.rule.name, unknown)
-            elif outcome.alerts and not unknown:
+                continue
+            unknown = await self._why_unknown(outcome, store, scrape, lacking)
+            if outcome.alerts and not unknown:
                 standings += [self._of_alert(outcome, alert, now) for alert in outcome.alerts]
             else:
                 reason = unknown or self._why_quiet(outcome.rule, scrape)
