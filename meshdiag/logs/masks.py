@@ -32,6 +32,7 @@ _MASKS = re.compile(
     re.VERBOSE,
 )
 _WORDS = re.compile(r'"[^"]*"|[^\s=:,;()\[\]{}"|]+|[=:,;()\[\]{}"|]|\s+')
+_EMPTY = frozenset({("(", ")"), ("=", " "), ("=", ","), ("[", "]")})
 _BETWEEN = frozenset('=:,;()[]{}"|')
 
 
@@ -47,7 +48,11 @@ def _placeholder(found: re.Match[str]) -> str:
 def words(message: str) -> tuple[str, ...]:
     """A masked message as words, punctuation and spaces (each run of them one space). Of a list of numbers or the
     like, whatever its length, one is left."""
-    parts = [" " if part.isspace() else part for part in _WORDS.findall(message.strip())]
+    parts: list[str] = []
+    for part in _WORDS.findall(message.strip()):
+        if parts and (parts[-1], part) in _EMPTY:
+            parts.append("")  # a value that may be there in another message
+        parts.append(" " if part.isspace() else part)
     return tuple(_without_lists(parts)) if message.count("<") >= 3 else tuple(parts)
 
 

@@ -14,19 +14,24 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from meshdiag.logs.masks import is_word, varies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 SAME = 0.5
 """The share of words that must be the same for two messages to be of one group."""
 MANY = 3
 """So many values at one place, and it is a variable, in a message with ``LONG`` other words at least."""
 LONG = 4
-MANY_IN_SHORT = ((2, 4), (0, 10))
+FEW = 2
+MANY_IN_SHORT = ((FEW, 4), (0, 10))
 """The same for messages with at least two other words, and with fewer: ``connection <*>`` says nothing."""
 CANDIDATES = 100
 VALUES = 64
-ANYTHING = "<*>"
+ANYTHING, STRING, PATH = "<*>", '"<str>"', "<path>"
+MERGED = frozenset({ANYTHING, STRING, PATH})
+"""What stands at places where messages were put together before."""
 
+_DIGITS = frozenset({"<hex>", "<num>", "<id>"})
+_HEX = re.compile("[0-9a-fA-F]+")
 _NAME = re.compile(r"\w[./@-]\w+[./@-]\w|^/\w")
 
 T = TypeVar("T")
@@ -57,10 +62,13 @@ class _Group(Generic[T]):
                 self.values[place].add(words[place])
 
 
-def merged(messages: Iterable[tuple[Hashable, Words, T]], *, many: int = MANY) -> list[tuple[Hashable, Words, list[T]]]:
+def merged(
+    messages: Iterable[tuple[Hashable, Words, T]], *, before: Callable[[T], bool] | None = None
+) -> list[tuple[Hashable, Words, list[T]]]:
     """Patterns, each with what belongs to it. Messages of different ``Hashable`` (a level) never come together.
 
-    ``many`` as the constant of that name.
+    ``before`` says which messages were there before the others. A place that took two values already then may take
+    any other later without making it another message.
     """
     shelves: dict[Hashable, list[_Group[T]]] = {}
     groups: list[tuple[Hashable, _Group[T]]] = []
@@ -77,10 +85,8 @@ def merged(messages: Iterable[tuple[Hashable, Words, T]], *, many: int = MANY) -
         group.take(words, what)
     found: dict[tuple[Hashable, Words], list[T]] = {}
     for kind, group in groups:
-        variable = _variables(group, many)
-        for words, what in group.members:
-            pattern = tuple(variable.get(place, part) for place, part in enumerate(words))
-            found.setdefault((kind, pattern), []).append(what)
+        for pattern, members in _divided(group.members, group.places, before):
+            found.setdefault((kind, pattern), []).extend(members)
     return [(kind, pattern, members) for (kind, pattern), members in found.items()]
 
 
@@ -107,17 +113,37 @@ def _nearest(words: Words, shelves: Sequence[list[_Group[T]]]) -> _Group[T] | No
     return best
 
 
-def _variables(group: _Group[T], many: int) -> Mapping[int, str]:
-    """The places at which a group's messages vary, with the placeholder for each."""
-    if len(group.members) == 1:
-        return {}
-    fixed = sum(len(group.values[place]) == 1 and not varies(next(iter(group.values[place]))) for place in group.places)
-    enough = many if fixed >= LONG else next(max(few, many) for least, few in MANY_IN_SHORT if fixed >= least)
-    return {
-        place: _placeholder(group.values[place])
-        for place in group.places
-        if len(group.values[place]) >= enough or (fixed and _identifiers(group.values[place]))
-    }
+def _divided(
+    members: list[tuple[Words, T]], places: list[int], before: Callable[[T], bool] | None
+) -> Iterator[tuple[Words, list[T]]]:
+    """The patterns of a group: it is divided at the place with the fewest values until each place has one value, or
+    so many that they do not matter."""
+    pending = [members]
+    while pending:
+        part = pending.pop()
+        values = {place: {words[place] for words, _ in part} for place in places}
+        several = {place: found for place, found in values.items() if len(found) > 1}
+        fixed = sum(len(found) == 1 and not varies(next(iter(found))) for found in values.values())
+        telling = {place: found for place, found in several.items() if not _is_variable(found, fixed)}
+        if before is not None and fixed >= FEW:
+            settled = [words for words, what in part if before(what)]
+            telling = {place: one for place, one in telling.items() if len({words[place] for words in settled}) < 2}
+        if telling:
+            place = min(telling, key=lambda one: len(telling[one]))
+            parts: dict[str, list[tuple[Words, T]]] = {}
+            for words, what in part:
+                parts.setdefault(words[place], []).append((words, what))
+            pending += parts.values()
+            continue
+        placeholders = {place: _placeholder(found) for place, found in several.items()}
+        pattern = tuple(placeholders.get(place, word) for place, word in enumerate(part[0][0]))
+        yield pattern, [what for _, what in part]
+
+
+def _is_variable(values: set[str], fixed: int) -> bool:
+    """Whether a place with these values is a variable, in a message with so many other words that do not vary."""
+    enough = MANY if fixed >= LONG else next(few for least, few in MANY_IN_SHORT if fixed >= least)
+    return len(values) >= enough or (fixed > 0 and _identifiers(values)) or not values.isdisjoint(MERGED)
 
 
 def _identifiers(values: set[str]) -> bool:
@@ -130,8 +156,10 @@ def _placeholder(values: set[str]) -> str:
     def all_are(test: Callable[[str], bool]) -> bool:
         return all(test(value) for value in values)
 
+    if "<hex>" in values and all_are(lambda value: value in _DIGITS or _HEX.fullmatch(value) is not None):
+        return "<hex>"
     if all_are(lambda value: value.startswith('"')):
-        return '"<str>"'
-    if all_are(lambda value: value.startswith("/")):
-        return "<path>"
+        return STRING
+    if all_are(lambda value: value.startswith("/") or value == PATH):
+        return PATH
     return ANYTHING
