@@ -50,7 +50,7 @@ async def open_sources(
             metrics=(scrape,),
             scrape=scrape,
             connect=TcpConnect(),
-            meshlog=MeshLog(context.logs),
+            meshlog=MeshLog(context.logs, context.log_formats),
             left_out=_left_out(context, direct),
         )
         if direct is Direct.ALWAYS:
@@ -91,6 +91,8 @@ def _left_out(context: Context, direct: Direct) -> dict[str, str]:
             reasons[name] = f"not asked: --direct reads the nodes alone, without {name.capitalize()}"
         elif endpoint is None:
             reasons[name] = f"context {context.name} has no {name.capitalize()}"
+    if direct is Direct.NEVER:
+        reasons["scrape"] = "not asked: --no-direct leaves the nodes' pages alone"
     return reasons
 
 

@@ -352,7 +352,10 @@ def byzantine(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
             mesh, node, "WARN consensus", 60 + place, onset,
             lambda t, _k: f"byzantine behaviour of {liar.name}: two votes in round {mesh.rounds.number_at(t)}",
         )  # fmt: skip
-    return [Expectation("consensus.byzantine", Verdict.FAIL, (liar.name,))]
+    return [
+        Expectation("consensus.byzantine", Verdict.FAIL, (liar.name,)),
+        Expectation("logs.byzantine", Verdict.WARN, (liar.name,), "logs"),
+    ]
 
 
 @fault(

@@ -71,7 +71,8 @@ def rfc3339_ns(nanoseconds: int) -> str:
     """A time in UTC with the milli-, micro- or nanoseconds that it has: ``2026-01-31T03:12:01.123Z``."""
     seconds, rest = divmod(nanoseconds, NS)
     try:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        parts = time.gmtime(seconds)
+        text = f"{parts.tm_year:04d}{time.strftime('-%m-%dT%H:%M:%S', parts)}"
     except (OverflowError, OSError, ValueError):
         return str(nanoseconds)
     if not rest:

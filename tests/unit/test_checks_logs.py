@@ -143,3 +143,67 @@ async def test_a_moment_that_the_log_no_longer_holds_is_not_looked_at(tmp_path):
     assert outcome.verdict is Verdict.SKIP
     assert "holds no line of that moment" in outcome.summary
     assert (await look(path, at=NOW)).verdict is None  # its findings decide
+
+
+async def test_a_kind_of_error_that_is_new_is_a_warning(tmp_path):
+    """What the hour before had not is named, once; numbers make no kind, and a young log has nothing new."""
+    old = [(n, "ERROR", "trainer-1", f"peer 10.0.0.{n % 7} went away after {n} ms") for n in range(700, 4000, 300)]
+    now = [(n, "ERROR", "trainer-1", f"peer 10.0.0.{n % 5} went away after {n} ms") for n in range(0, 600, 300)]
+    fresh = [(60, "ERROR", "trainer-2", "disk quota exceeded")]
+    path = write(tmp_path / "agent-mesh.json", *old, *now, *fresh)
+    outcome = await look(path)
+    (found,) = [one for one in outcome.findings if one.verdict is not Verdict.PASS]
+    assert (found.subject, found.verdict, found.value) == ("log", Verdict.WARN, 1)
+    assert found.message == "a kind of error is new: disk quota exceeded (1)"
+    assert "disk quota exceeded" in outcome.summary
+    quiet = await look(path, settings=CheckSettings(options={"new_kinds": 0}))
+    assert {finding.verdict for finding in quiet.findings} == {Verdict.PASS}
+    odd = await look(path, settings=CheckSettings(options={"new_kinds": -1}))
+    assert odd.verdict is Verdict.UNKNOWN
+    young = await look(write(tmp_path / "young.json", *now, *fresh))
+    assert {finding.verdict for finding in young.findings} == {Verdict.PASS}
+
+
+async def test_the_rate_is_told_beside_the_rate_before(tmp_path):
+    """A burst is told apart from an everyday noise by what the hour before had."""
+    noise = [(n, "ERROR", "trainer-1", "peer went away") for n in range(0, 4500, 60)]
+    burst = [(n / 2, "ERROR", "trainer-2", "peer went away") for n in range(1000)]
+    summary = (await look(write(tmp_path / "agent-mesh.json", *noise, *burst))).summary
+    assert summary.startswith("trainer-2 logs many errors (100 lines/min")
+    assert "; all together 101.1 lines/min, in the 1 h before 1 lines/min)" in summary
+
+
+async def byzantine(*paths: Path, **more) -> Outcome:
+    """What logs.byzantine says over these files."""
+    log = MeshLog([str(path) for path in paths], now=lambda: NOW)
+    return await ask("logs.byzantine", sources=Sources(meshlog=log), **more)
+
+
+async def test_who_is_called_byzantine_by_whom_and_how_often(tmp_path):
+    """Each accused node is a finding with its accusers, the number of times, first and last seen."""
+    told = [
+        (n * 60, "WARN", f"trainer-{n % 2}", f"Byzantine behaviour of agg-3: two votes in round {n}")
+        for n in range(1, 7)
+    ]
+    path = write(tmp_path / "agent-mesh.json", *told, (5, "INFO", "trainer-1", "fine"))
+    write(tmp_path / "consensus.log", *told)
+    outcome = await byzantine(path, tmp_path / "consensus.log")
+    (found,) = outcome.findings
+    assert (found.subject, found.verdict, found.value) == ("agg-3", Verdict.WARN, 6)
+    assert found.message == "is called Byzantine 6 times by trainer-0, trainer-1, first at 2026-03-09 03:06:00 UTC"
+    assert found.observed == NOW - timedelta(seconds=60)
+    assert found.labels == {"node": "agg-3"}
+    unnamed = await byzantine(write(tmp_path / "b.json", (5, "WARN", "trainer-1", "possible byzantine fault")))
+    assert [one.subject for one in unnamed.findings] == ["log"]
+    assert unnamed.verdict is None
+
+
+async def test_a_log_without_accusations_passes_and_a_silent_one_does_not(tmp_path):
+    """Nothing said is fine; no line at all is unknown; no file is skipped."""
+    calm = await byzantine(write(tmp_path / "a.json", (5, "INFO", "trainer-1", "fine")))
+    assert [one.verdict for one in calm.findings] == [Verdict.PASS]
+    silent = await byzantine(write(tmp_path / "b.json", (9000, "WARN", "trainer-1", "byzantine behaviour of x")))
+    assert silent.verdict is Verdict.UNKNOWN
+    assert (await byzantine(tmp_path / "none.json")).verdict is Verdict.SKIP
+    past = await byzantine(write(tmp_path / "c.json", (5, "INFO", "trainer-1", "well")), at=NOW - timedelta(hours=9))
+    assert past.verdict is Verdict.SKIP

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from meshdiag.sources import meshlog
+from meshdiag.logs import errors
+from meshdiag.logs.compressed import MAGIC
 from meshdiag.sources.meshlog import MeshLog
 
 NOW = datetime(2026, 3, 9, 3, 12, tzinfo=UTC)
@@ -101,7 +102,7 @@ async def test_text_is_the_fallback(tmp_path):
     )
     found = await log(text).errors(HOUR_AGO)
     assert found.counts == {("trainer-1", "ERROR"): 1, ("trainer-2", "WARN"): 1}
-    assert (found.total, found.broken) == (3, 1)
+    assert (found.total, found.broken) == (3, 0), "a traceback belongs to its record"
     both = await log(text, write(tmp_path / "agent-mesh.json", record(80, "ERROR"))).errors(HOUR_AGO)
     assert both.counts == {("trainer-1", "ERROR"): 1}
     assert both.total == 1
@@ -167,15 +168,15 @@ async def test_broken_lines_are_counted_and_cost_nothing_else(tmp_path):
         '{"ts": null, "level": "ERROR"}',
         '{"ts": "yesterday"}',
         "[" * 5000,
-        "x" * (meshlog.LINE_BYTES + 1),
+        "x" * 300_000,
         "",
         record(20, "ERROR"),
     )
     with path.open("ab") as file:
         file.write(b'{"ts": "2026-03-')
     found = await log(path).errors(HOUR_AGO)
-    assert found.counts == {("trainer-1", "ERROR"): 2}
-    assert found.broken == 7
+    assert found.counts == {("trainer-1", "ERROR"): 2, ("", "ERROR"): 1}, "a record without a time has that before it"
+    assert found.broken == 8
     path.write_text(json.dumps(record(5, "ERROR")))
     assert (await log(path).errors(HOUR_AGO)).total == 1, "a whole last line needs no newline"
 
@@ -194,22 +195,41 @@ async def test_odd_types_are_taken_for_missing(tmp_path):
     assert (one.number, one.leader, one.duration_s) == (None, "", 2.0)
 
 
-async def test_only_the_end_that_the_window_needs_is_read(tmp_path, monkeypatch):
-    """Reading stops at the chunk that reaches back before the window, and finds every line inside it."""
-    monkeypatch.setattr(meshlog, "CHUNK_BYTES", 4096)
-    path = write(tmp_path / "agent-mesh.json", *(record(20_000 - 2 * i, "ERROR") for i in range(10_000)))
-    read = 0
-    real = os.pread
+def bytes_read() -> int:
+    """How much this process has read from files so far, by the kernel's count."""
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])
 
-    def counted(number, length, offset):
-        nonlocal read
-        read += length
-        return real(number, length, offset)
 
-    monkeypatch.setattr(os, "pread", counted)
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the kernel counts nowhere what is read")
+async def test_only_what_the_window_needs_is_read(tmp_path):
+    """The window is found by its time, and every line inside it."""
+    padding = "x" * 5000
+    path = write(tmp_path / "agent-mesh.json", *(record(20_000 - 2 * i, "ERROR", pad=padding) for i in range(10_000)))
+    before = bytes_read()
     found = await log(path).errors(NOW - timedelta(minutes=10))
     assert found.counts == {("trainer-1", "ERROR"): 300}
-    assert read < path.stat().st_size / 10
+    assert bytes_read() - before < path.stat().st_size / 2
+
+
+async def test_a_pattern_names_several_logs(tmp_path):
+    """A glob in the configuration stands for each log that it fits, with what rotation left of it."""
+    write(tmp_path / "a.json", record(100, "ERROR", node="a"))
+    write(tmp_path / "b.json", record(100, "ERROR", node="b"))
+    write(tmp_path / "b.json.1", record(200, "ERROR", node="b"))
+    found = await log(tmp_path / "*.json*").errors(HOUR_AGO)
+    assert found.counts == {("a", "ERROR"): 1, ("b", "ERROR"): 2}
+    assert found.files == (f"{tmp_path}/a.json", f"{tmp_path}/b.json")
+    assert (await log(tmp_path / "*.log").errors(HOUR_AGO)).absent
+
+
+async def test_rotated_files_count_too(tmp_path):
+    """A window that reaches back before the last rotation is told from both files."""
+    path = write(tmp_path / "agent-mesh.json", record(100, "ERROR"))
+    write(tmp_path / "agent-mesh.json.1", record(5000, "ERROR"), record(300, "ERROR"))
+    found = await log(path).errors(HOUR_AGO)
+    assert found.counts == {("trainer-1", "ERROR"): 2}
+    assert found.covered_s == 3600
 
 
 async def test_a_past_moment_ends_the_window(tmp_path):
@@ -220,17 +240,18 @@ async def test_a_past_moment_ends_the_window(tmp_path):
     assert found.covered_s == 300
 
 
-async def test_a_limit_on_size_shortens_what_is_covered(tmp_path):
-    """Where the end that may be read does not reach back to the window's start, the answer says how far it does."""
+async def test_a_limit_on_errors_shortens_what_is_covered(tmp_path, monkeypatch):
+    """Where there are more errors than are looked at, the answer says how far it looked, so that rates stay right."""
+    monkeypatch.setattr(errors, "MOST", 300)
     path = write(tmp_path / "agent-mesh.json", *(record(3000 - i, "ERROR") for i in range(3000)))
-    found = await log(path, tail_bytes=20_000).errors(HOUR_AGO)
-    assert 100 < found.counts["trainer-1", "ERROR"] < 400
-    assert found.covered_s == found.counts["trainer-1", "ERROR"]
+    found = await log(path).errors(HOUR_AGO)
+    assert found.counts["trainer-1", "ERROR"] == 300
+    assert found.covered_s == 299
 
 
 async def test_made_up_nodes_do_not_fill_the_memory(tmp_path, monkeypatch):
     """From some number of nodes on, the others are counted together."""
-    monkeypatch.setattr(meshlog, "SUBJECTS", 10)
+    monkeypatch.setattr(errors, "SUBJECTS", 10)
     path = write(tmp_path / "agent-mesh.json", *(record(50, "ERROR", node=f"n{i}") for i in range(30)))
     counts = (await log(path).errors(HOUR_AGO)).counts
     assert len(counts) == 11
@@ -251,11 +272,14 @@ LINE = st.binary(max_size=200) | RECORD | st.text(max_size=80).map(lambda text: 
 @settings(max_examples=150, deadline=None)
 @given(lines=st.lists(LINE, max_size=12), seed=st.integers(0, 99))
 async def test_no_line_can_hurt(tmp_path_factory, lines, seed):
-    """Whatever a log holds, the three questions are answered, and the good line in it is found."""
+    """Whatever else a log of JSON holds, the three questions are answered, and the good line in it is found."""
     path = tmp_path_factory.getbasetemp() / "hostile.json"
     good = json.dumps(record(9, "FATAL", node="the-good-one", message="byzantine")).encode()
     place = random.Random(seed).randint(0, len(lines))
-    path.write_bytes(b"\n".join([*lines[:place], good, *lines[place:], b""]))
+    usual = [json.dumps(record(20 - n / 100, node="usual")).encode() for n in range(2 * len(lines) + 3)]
+    content = b"\n".join([*usual, *lines[:place], good, *lines[place:], b""])
+    assume(not content.startswith(tuple(MAGIC)))  # what begins like an archive is read as one
+    path.write_bytes(content)
     source = log(path)
     errors = await source.errors(HOUR_AGO)
     assert errors.problem is None

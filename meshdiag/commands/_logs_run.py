@@ -1,0 +1,251 @@
+"""Runs ``meshdiag logs``: opens what was named, prints what was asked for, gives the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from meshdiag.commands._logs_output import format_of, open_sink, say, say_tally
+from meshdiag.commands._logs_selection import selection_of
+from meshdiag.errors import SourceError, UsageError
+from meshdiag.logs.record import Level
+from meshdiag.logs.tally import Tally
+from meshdiag.model import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from meshdiag.commands._invocation import Invocation
+    from meshdiag.commands._logs_flags import LogFlags
+    from meshdiag.context import Context
+    from meshdiag.logs.files import LogFile
+    from meshdiag.logs.formats import Format
+    from meshdiag.logs.record import Record
+    from meshdiag.logs.selection import Selection
+
+MOST_KEPT = 200_000
+"""Records of a pipe that are kept for the verdict."""
+ABSENT = "no such file or directory"
+SOURCES_OF = {
+    "unit": ("journal",),
+    "namespace": ("kubernetes",),
+    "container": ("kubernetes",),
+    "previous": ("kubernetes",),
+    "selector": ("kubernetes", "docker", "loki"),
+}
+"""Flags that mean something to some sources alone; elsewhere they would silently do nothing."""
+SUMMARIES = ("count", "top", "new_since", "stats")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call: what was asked for, of what, and the counts of what it went through. ``named``: the user named the
+    paths; else they are the context's."""
+
+    flags: LogFlags
+    selection: Selection
+    context: Context
+    paths: tuple[str, ...]
+    named: bool
+    now: datetime
+    formats: tuple[Format, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+
+
+def run(invocation: Invocation, paths: tuple[str, ...], flags: LogFlags) -> int:
+    """Do what the flags ask. Raises ``UsageError`` before anything is opened, ``SourceError`` where nothing can be."""
+    _check(flags)
+    now = datetime.now(UTC)
+    selection = selection_of(flags, now)
+    context = _context(invocation)
+    job = Job(flags, selection, context, paths or context.logs, bool(paths), now, _formats(context))
+    if flags.source != "file":
+        from meshdiag.commands._logs_remote import run_remote
+
+        return run_remote(job, paths)
+    if flags.follow:
+        return _follow(job)
+    return _search(job)
+
+
+def _check(flags: LogFlags) -> None:
+    """Refuse what cannot be asked together."""
+    chosen = [name for name in SUMMARIES if getattr(flags, name)]
+    if len(chosen) > 1:
+        first, second = (f"--{name.replace('_', '-')}" for name in chosen[:2])
+        raise UsageError(f"{first} and {second} are two answers", hint="ask one after the other")
+    if chosen and (flags.follow or flags.jq or flags.with_file):
+        raise UsageError(f"--{chosen[0].replace('_', '-')} sums up: it goes without --follow, --jq and --with-file")
+    for name, sources in SOURCES_OF.items():
+        if getattr(flags, name) and flags.source not in sources:
+            raise UsageError(f"--{name} belongs to --source {' or '.join(sources)}, not to {flags.source}")
+    if flags.jq is not None and (flags.format or flags.with_file):
+        raise UsageError("--jq prints what jq makes of each record: it goes without --output and --with-file")
+    if flags.quiet and not flags.errors:
+        raise UsageError("--quiet prints the verdict alone, which --errors asks for", hint="meshdiag logs --errors -q")
+    if flags.follow and (flags.quiet or flags.until or flags.head):
+        raise UsageError("--follow has no end: it goes without --quiet, --until and --head")
+
+
+def _context(invocation: Invocation) -> Context:
+    loaded = invocation.load()
+    for note in loaded.notes:
+        say(note)
+    return loaded.context
+
+
+def _formats(context: Context) -> tuple[Format, ...]:
+    """The user's own formats. Raises ``ConfigError`` for one that cannot be used."""
+    if not context.log_formats:
+        return ()
+    from meshdiag.logs.formats.custom import custom
+
+    return tuple(custom(name, regex) for name, regex in context.log_formats.items())
+
+
+def _search(job: Job) -> int:
+    """Look through the files once, print what was asked for, and judge where ``--errors`` asks for it."""
+    files = _find(job)
+    streamed = job.flags.errors and not all(one.regular for one in files)
+    kept: list[Record] | None = [] if streamed else None
+    interrupted = False
+    try:
+        _print(job, files, kept)
+    except KeyboardInterrupt:
+        interrupted = True
+    sys.stdout.flush()
+    say_tally(job.tally)
+    if job.flags.explain:
+        _explain(job, files)
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    return _judge(job, files, kept)
+
+
+def _find(job: Job) -> list[LogFile]:
+    """The files to read. Of the context's own, those that are not here need no mention where others are."""
+    from meshdiag.logs.files import find
+
+    try:
+        files = find(job.paths, job.tally)
+    except SourceError as error:
+        if job.named:
+            raise
+        raise SourceError(
+            error.message,
+            trouble=error.trouble,
+            source=error.source,
+            hint="name a file or a folder: meshdiag logs PATH; or ask --source loki, docker, journal or kubernetes",
+        ) from error
+    if not job.named:
+        job.tally.skipped[:] = [one for one in job.tally.skipped if not one.endswith(ABSENT)]
+    return files
+
+
+def _print(job: Job, files: Sequence[LogFile], kept: list[Record] | None) -> None:
+    """Print what was asked for; ``kept`` takes the records that count for the verdict where they come by only once."""
+    flags = job.flags
+    if flags.quiet and kept is None:
+        return
+    if flags.count:
+        from meshdiag.logs.search import count
+
+        print_count(job, count(files, job.selection, job.tally, formats=job.formats))
+    elif flags.top or flags.new_since or flags.stats:
+        from meshdiag.commands._logs_summaries import summarise
+
+        summarise(job, files)
+    elif kept is None and _plain(flags):
+        from meshdiag.logs.search import copy
+
+        sys.stdout.flush()
+        copy(files, job.selection, sys.stdout.fileno(), job.tally, formats=job.formats)
+    else:
+        from meshdiag.logs.search import search
+
+        names = [one.path for one in files]
+        records = search(files, job.selection, job.tally, formats=job.formats)
+        put_all(job, records if kept is None else _keeping(records, kept), names)
+
+
+def _keeping(records: Iterable[Record], kept: list[Record]) -> Iterator[Record]:
+    for record in records:
+        if record.level is not None and record.level >= Level.WARN and len(kept) < MOST_KEPT:
+            kept.append(record)
+        yield record
+
+
+def put_all(job: Job, records: Iterable[Record], names: Sequence[str]) -> None:
+    """Print records as the flags ask; with ``--quiet`` only take them."""
+    if job.flags.quiet:
+        for _ in records:
+            pass
+        return
+    sink = open_sink(job.flags, job.tally, names, paging=not job.flags.no_pager and "-" not in job.paths)
+    try:
+        for record in records:
+            sink.put(record)
+    except BrokenPipeError:
+        return  # whoever read has seen enough
+    finally:
+        sink.close()
+
+
+def print_count(job: Job, number: int) -> None:
+    """The number alone, or as JSON or CSV."""
+    fmt = job.flags.format
+    if fmt == "json":
+        sys.stdout.write(f'{{"count":{number}}}\n')
+    else:
+        sys.stdout.write(f"count\n{number}\n" if fmt == "csv" else f"{number}\n")
+
+
+def _follow(job: Job) -> int:
+    from meshdiag.logs.following import follow, follow_raw
+    from meshdiag.logs.watching import Stop
+
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        if _plain(job.flags):
+            sys.stdout.flush()
+            follow_raw(job.paths, job.selection, sys.stdout.fileno(), job.tally, Stop(), formats=job.formats)
+        else:
+            sink = open_sink(job.flags, job.tally, job.paths, paging=False)
+            for record in follow(job.paths, job.selection, job.tally, Stop(), formats=job.formats):
+                sink.put(record)
+                sink.flush()
+    say_tally(job.tally)
+    return ExitCode.INTERRUPTED
+
+
+def _plain(flags: LogFlags) -> bool:
+    """Whether the bytes of the log are the answer, with nothing added."""
+    return format_of(flags) == "raw" and not (flags.with_file or flags.jq or sys.stdout.isatty())
+
+
+def _explain(job: Job, files: Sequence[LogFile]) -> None:
+    from meshdiag.logs.evidence import commands
+
+    for one in commands([file.path for file in files], job.selection):
+        say_command(one)
+
+
+def say_command(command: str) -> None:
+    """A command that shows it again, on stderr, so that it can be pasted."""
+    import click
+
+    from meshdiag.render.safe import pasteable
+
+    click.echo(f"  $ {pasteable(command)}", err=True)
+
+
+def _judge(job: Job, files: Sequence[LogFile], kept: list[Record] | None) -> int:
+    if job.flags.errors:
+        from meshdiag.commands._logs_verdict import judge_files, judge_kept
+
+        return judge_files(job, files) if kept is None else judge_kept(job, kept, [one.path for one in files])
+    if not job.tally.matched and job.tally.skipped:
+        return ExitCode.UNKNOWN
+    return ExitCode.PASS
