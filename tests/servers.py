@@ -53,6 +53,7 @@ def prometheus(
     history: str = "",
     *,
     rules: dict[str, Any] | None = None,
+    scrapes: Sequence[dict[str, Any]] = (),
     flags: Sequence[str] = (),
     web: dict[str, Any] | None = None,
     prefix: str = "",
@@ -63,7 +64,11 @@ def prometheus(
     with _directory() as directory:
         if history:
             _blocks(promtool, history, directory)
-        config: dict[str, Any] = {"global": {"evaluation_interval": "1s"}}
+        config: dict[str, Any] = {
+            "global": {"evaluation_interval": "1s", "scrape_interval": "1s", "scrape_timeout": "1s"}
+        }
+        if scrapes:
+            config["scrape_configs"] = list(scrapes)
         if rules is not None:
             (directory / "rules.yml").write_text(json.dumps(rules))
             config["rule_files"] = ["rules.yml"]

@@ -36,7 +36,10 @@ WHY_DOWN = {
 def node_down(clues: Clues) -> Cause | None:
     """A few nodes are down: with what the others show of it; alone, with what is known of why."""
     # A node that Prometheus has no target for is a hole in its configuration: whether it is down is not known.
+    # One whose own page answers is not down, whatever Prometheus says: that is another cause.
+    alive = {clue.finding.subject for clue in clues.bad("stack.scrape-truth")}
     down = [clue for clue in clues.bad("nodes.up") if "no target" not in clue.finding.message]
+    down = [clue for clue in down if clue.finding.subject not in alive]
     names = list(dict.fromkeys(clue.who for clue in down))
     missed = [clue for clue in clues.bad(*MISSED) if clue.who not in names]
     many = len(down) > FEW, bool(down) and 2 * len(down) > len(clues.results["nodes.up"].findings)

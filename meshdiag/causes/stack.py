@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshdiag.causes import cause
-from meshdiag.causes.clues import plain, references
+from meshdiag.causes.clues import listed, plain, references
 from meshdiag.model import Cause, Verdict
 
 if TYPE_CHECKING:
@@ -41,6 +41,23 @@ def asked_directly(clues: Clues) -> bool:
     """Whether it was the nodes themselves that said who is up, and not Prometheus."""
     up, stack = clues.results.get("nodes.up"), clues.results.get(PROMETHEUS)
     return up is not None and up.because is None and (stack is None or stack.verdict is not Verdict.PASS)
+
+
+@cause(confidence=0.98)
+def scrape_path(clues: Clues) -> Cause | None:
+    """Nodes whose own pages contradict what Prometheus has of them."""
+    lied_about = clues.bad("stack.scrape-truth")
+    if not lied_about:
+        return None
+    nodes = {clue.finding.subject for clue in lied_about}
+    believed = [clue for clue in clues.bad("nodes.up") if clue.finding.subject in nodes]
+    names = listed(clue.who for clue in lied_about)
+    pages = "its own page says" if len(nodes) == 1 else "their own pages say"
+    return Cause(
+        f"It is the scrape path, not the mesh: Prometheus says of {names} what {pages} otherwise",
+        references([*lied_about, *believed]),
+        "meshdiag nodes --witness shows for every node what the two say",
+    )
 
 
 @cause(confidence=0.95)

@@ -154,10 +154,10 @@ def _missing(case: Case) -> tuple[Verdict, str] | None:
         return Verdict.FAIL, f"{ANSWERS} keeps none of its metrics under this instance"
     if case.before is not None and _scraped_since(case):
         lost &= _known(case.before.samples)
-        return (Verdict.WARN, f"{ANSWERS} drops or renames {_listed(lost)}") if lost else None
-    if lost and told.dropped:
-        return Verdict.WARN, f"{ANSWERS} drops {_listed(lost)}"
-    return None  # it may be new on the page: only another scrape tells
+    elif not told.dropped:
+        return None  # it may be new on the page: only another scrape tells
+    does = "drops" if told.dropped else "renames or loses"
+    return (Verdict.WARN, f"{ANSWERS} {does} {_listed(lost)}") if lost else None
 
 
 def _known(samples: Iterable[tuple[str, object, object, object]]) -> set[str]:

@@ -25,13 +25,15 @@ from meshdiag.sources.http import curl
 from meshdiag.sources.scrape.absence import classify
 from meshdiag.sources.scrape.observed import SYNTHETIC, Look, Observed
 from meshdiag.sources.scrape.pages import PageFetcher
+from meshdiag.sources.scrape.reading import read_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from meshdiag.context import Endpoint, NodeAddress
     from meshdiag.metrics import Absence, Vector
+    from meshdiag.sources.scrape.reading import Reading
 
 Answer = TypeVar("Answer", bound="Vector | Matrix")
 
@@ -91,7 +93,8 @@ class Scrape:
         self._single_look = single_look
         self._expected = expected
         self._observed = Observed(self.nodes, job, node_label, role_label)
-        self._fetcher = PageFetcher(endpoint, concurrency=concurrency, max_page_bytes=max_page_bytes)
+        self._limits = {"concurrency": concurrency, "max_page_bytes": max_page_bytes}
+        self._fetcher = PageFetcher(endpoint, **self._limits)
         self._batch: _Batch | None = None
         self._looking: asyncio.Task[None] | None = None
         self._warned: dict[str, None] = {}
@@ -213,6 +216,14 @@ class Scrape:
         first = looks[0].began + late
         start, end = round(first * 1000), round((first + places[-1] * every) * 1000)
         return self._heard(evaluator.over_range(self._observed.store, query, start, end, round(every * 1000), OPTIONS))
+
+    async def read(
+        self, instances: Collection[str], names: frozenset[str], patience_s: float | None = None
+    ) -> Mapping[str, Reading]:
+        """The pages of these nodes, fetched anew: the samples of these names, by instance. Nodes that are not known
+        are left out. ``patience_s`` may shorten the timeout. Raises ``SourceError`` for credentials alone."""
+        nodes = [node for node in self.nodes if node.instance in instances]
+        return await read_pages(nodes, self.endpoint, names, patience_s=patience_s, **self._limits)
 
     async def samples(self, queries: Iterable[str], *, afresh: bool = False) -> Store:
         """The store, once it holds what all these queries read: from the last looks while they are fresh, two of
