@@ -124,6 +124,8 @@ class Context:
     logs: tuple[str, ...] = ("/app/logs/agent-mesh.log", "/app/logs/agent-mesh.json", "/app/logs/consensus.log")
     loki_selector: str = ""
     """The streams of the mesh in Loki, as LogQL chooses them; empty: those with the label ``job``."""
+    rules: tuple[str, ...] = ()
+    """Prometheus' rule files, paths or globs; without any the mesh's own rules are meant."""
     log_formats: Mapping[str, str] = field(default_factory=dict)
     """The user's own log formats: a regular expression with named groups by name."""
     checks: Mapping[str, CheckSettings] = field(default_factory=dict)

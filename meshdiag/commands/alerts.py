@@ -78,8 +78,8 @@ def command(
     if flags.direct is False or flags.at or flags.only or flags.skip:
         return answer(invocation, flags, question)
     report, interrupted = look(invocation, flags, question)
-    if not interrupted and not _prometheus_answers(report):
-        report, interrupted = _fall_back(invocation, flags, _direct(invocation, (), wanted), report)
+    if not interrupted and not _prometheus_answers(report) and invocation.load().context.nodes:
+        report, interrupted = _fall_back(invocation, flags, wanted, report)
     return show(report, flags, interrupted=interrupted)
 
 
@@ -112,7 +112,8 @@ def _direct(invocation: Invocation, rules: tuple[str, ...], wanted: Matchers) ->
     from meshdiag.rules.loading import load_rules
     from meshdiag.views.direct_alerts import DirectAlerts
 
-    return DirectAlerts(load_rules(rules) if rules else (mesh_rules(),), wanted)
+    patterns = rules or invocation.load().context.rules
+    return DirectAlerts(load_rules(patterns) if patterns else (mesh_rules(),), wanted)
 
 
 def _look_directly(invocation: Invocation, flags: Flags, direct: DirectAlerts) -> int:
@@ -137,10 +138,16 @@ def _prometheus_answers(report: Report) -> bool:
     return any(one.id == "stack.prometheus" and one.verdict in OPEN for one in report.results)
 
 
-def _fall_back(invocation: Invocation, flags: Flags, direct: DirectAlerts, first: Report) -> tuple[Report, bool]:
+def _fall_back(invocation: Invocation, flags: Flags, wanted: Matchers, first: Report) -> tuple[Report, bool]:
     """What the nodes' pages say, beside what Alertmanager does, where Prometheus says nothing."""
+    from meshdiag.errors import UsageError
     from meshdiag.views.direct_alerts import joined
 
+    try:
+        direct = _direct(invocation, (), wanted)
+    except UsageError as error:  # nobody asked for these files just now: what there is is shown all the same
+        said = error.message.splitlines()[0]
+        return replace(first, notes=(*first.notes, f"the configured rule files cannot be used: {said}")), False
     report, interrupted = _direct_report(invocation, flags, direct)
     failed = next((one.summary for one in first.results if one.id == "stack.prometheus"), "no Prometheus is configured")
     notes = [one for one in (*first.notes, *report.notes) if report.data is None or not one.startswith("no table")]

@@ -56,6 +56,8 @@ def settings(loaded: Loaded) -> list[Setting]:
     if context.loki_selector:
         found.append(Setting("loki_selector", context.loki_selector, origins["loki_selector"]))
     found.append(Setting("logs", list(context.logs), origins["logs"]))
+    if context.rules:
+        found.append(Setting("rules", list(context.rules), origins["rules"]))
     found.append(Setting("nodes", [_node(node) for node in context.nodes], origins["nodes"]))
     for source in SOURCES:
         found += _endpoint(source, getattr(context, source), origins)

@@ -76,6 +76,7 @@ class ContextSettings:
     peer_label: str | None = None
     loki_selector: str | None = None
     logs: tuple[str, ...] | None = None
+    rules: tuple[str, ...] | None = None
     nodes: tuple[NodeAddress, ...] | None = None
     node_files: tuple[NodeFiles, ...] | None = None
     endpoints: dict[str, EndpointSettings] = field(default_factory=dict)

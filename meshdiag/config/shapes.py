@@ -54,6 +54,7 @@ class ContextShape(msgspec.Struct):
     peer_label: str | None = None
     loki_selector: str | None = None
     logs: list[str] | None = None
+    rules: list[str] | None = None
     nodes: list[str | dict[str, Any]] | None = None
     node_files: list[str] | None = None
     prometheus: bool | str | dict[str, Any] | None = None

@@ -23,6 +23,7 @@ STARTER = """\
 #role_label = "role"
 #peer_label = "peer_address"
 #logs = ["/app/logs/agent-mesh.log", "/app/logs/agent-mesh.json", "/app/logs/consensus.log"]
+#rules = ["rules/*.yml"]          # Prometheus' rule files, for 'meshdiag alerts' while Prometheus is away
 #loki_selector = '{job="agent-mesh"}'  # the streams of the mesh in Loki
 #nodes = ["node-1:9091", "https://node-2:9091/metrics"]
 #node_files = ["targets/*.json"] # or the files of Prometheus' file_sd

@@ -47,7 +47,7 @@ def read_layer(file: ConfigFile) -> tuple[Layer, list[ConfigError]]:
 def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> ContextSettings:
     shape = reader.read(table, path, ContextShape)
     settings = ContextSettings(checks=_checks(reader, shape.checks, (*path, "checks")))
-    for key in ("job", *LABEL_KEYS, "loki_selector", "logs", "nodes", "node_files"):
+    for key in ("job", *LABEL_KEYS, "loki_selector", "logs", "rules", "nodes", "node_files"):
         if getattr(shape, key) is not None:
             settings.origins[key] = reader.file.origin((*path, key))
     settings.job = _text(reader, shape.job, (*path, "job"))
@@ -64,13 +64,9 @@ def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> Context
 
 
 def _addresses(reader: Reader, shape: ContextShape, settings: ContextSettings, path: KeyPath) -> None:
-    """The nodes and the logs of a context."""
-    if shape.logs is not None:
-        settings.logs = tuple(
-            str(resolve(reader, text))
-            for index, text in enumerate(shape.logs)
-            if _path_text(reader, text, (*path, "logs", index))
-        )
+    """The nodes, the logs and the rule files of a context."""
+    settings.logs = _paths(reader, shape.logs, (*path, "logs"))
+    settings.rules = _paths(reader, shape.rules, (*path, "rules"))
     if shape.nodes is not None:
         read = [_node(reader, value, (*path, "nodes", index)) for index, value in enumerate(shape.nodes)]
         settings.nodes = tuple(node for node in read if node is not None)
@@ -81,6 +77,15 @@ def _addresses(reader: Reader, shape: ContextShape, settings: ContextSettings, p
             for index, text in enumerate(shape.node_files)
             if _path_text(reader, text, (*here, index))
         )
+
+
+def _paths(reader: Reader, texts: list[str] | None, path: KeyPath) -> tuple[str, ...] | None:
+    """Paths and globs, looked for from the folder of the file."""
+    if texts is None:
+        return None
+    return tuple(
+        str(resolve(reader, text)) for index, text in enumerate(texts) if _path_text(reader, text, (*path, index))
+    )
 
 
 def _node(reader: Reader, value: str | dict[str, Any], path: KeyPath) -> NodeAddress | None:

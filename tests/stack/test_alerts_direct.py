@@ -168,6 +168,22 @@ def test_a_watch_goes_on_while_nobody_answers(quick: Path, fault: str, said: str
     assert ran.code == 3
 
 
+def test_rule_files_of_the_configuration(lab: Lab, quick: Path, tmp_path: Path) -> None:
+    """A context's own rule files are evaluated where no flag names any; broken ones do not cost the answer of a
+    command that falls back on them."""
+    text = lab.config_file.read_text()
+    config = tmp_path / "meshdiag.toml"
+    config.write_text(text.replace("[contexts.lab]\n", f'[contexts.lab]\nrules = ["{quick.parent}/*.yml"]\n', 1))
+    ran = run("alerts", "--direct", "--config", str(config), "-o", "json")
+    assert [row["alert"] for row in ran.report["data"]] == ["Memory", "Typo"]
+    quick.write_text("groups: [")
+    with faulty("refused") as gone:
+        broken = run("alerts", "--prometheus-url", gone.url, "--config", str(config), "-o", "json")
+    assert broken.verdicts["stack.prometheus"] == "fail"
+    assert any("quick.yml:2: not valid YAML" in note for note in broken.report["notes"])
+    assert run("alerts", "--direct", "--config", str(config)).code == 64
+
+
 def test_the_commands_show_it_again(lab: Lab) -> None:
     """--explain prints commands that, pasted into a shell, show the samples behind an alert."""
     ran = run(

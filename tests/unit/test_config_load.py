@@ -276,6 +276,15 @@ def test_a_wrong_target_file_is_named(world: World, content: object, what: str) 
     assert "geheim" not in str(caught.value)
 
 
+def test_rule_files_are_looked_for_from_the_folder_of_the_file(world: World) -> None:
+    """Paths and globs of Prometheus' rule files; without any the mesh's own rules are meant."""
+    assert world.load().context.rules == ()
+    world.found('[contexts.local]\nrules = ["rules/*.yml", "/etc/prometheus/x.yml"]\n')
+    loaded = world.load()
+    assert loaded.context.rules == (str(world.project / "rules/*.yml"), "/etc/prometheus/x.yml")
+    assert loaded.origins["rules"] == "./meshdiag.toml:2"
+
+
 def test_a_pattern_that_fits_nothing_is_a_note(world: World) -> None:
     """No target file: there are no nodes, and that is said."""
     world.found('[contexts.local]\nnode_files = ["targets/*.json"]\n')
