@@ -71,13 +71,15 @@ async def _turns() -> None:
 @dataclass
 class Server:
     """Serves ``handler`` on 127.0.0.1 while the ``with`` block runs. ``asked`` are the requests so far. With ``raw``
-    it answers with these bytes whatever comes first, be it a request or not."""
+    it answers with these bytes whatever comes first, be it a request or not; with ``socket`` it listens on that Unix
+    socket instead."""
 
     handler: Handler
     tls: ssl.SSLContext | None = None
     raw: bytes | None = None
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
+    socket: str | None = None
 
     @property
     def url(self) -> str:
@@ -100,8 +102,11 @@ class Server:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._loop.set_exception_handler(lambda _loop, _context: None)  # a TLS handshake that the client refuses
         self._open: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls, limit=MAX_HEAD)
-        self.port = server.sockets[0].getsockname()[1]
+        if self.socket is not None:
+            server = await asyncio.start_unix_server(self._accept, self.socket, limit=MAX_HEAD)
+        else:
+            server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls, limit=MAX_HEAD)
+            self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
         server.close()

@@ -11,7 +11,10 @@ import pytest
 
 from meshdiag.context import Endpoint, NodeAddress
 from meshdiag.errors import QueryError, SourceError, Trouble
+from meshdiag.logs.selection import Selection
+from meshdiag.logs.tally import Tally
 from meshdiag.sources.alertmanager import Alertmanager
+from meshdiag.sources.docker import Docker, EngineAddress
 from meshdiag.sources.prometheus import Prometheus
 from meshdiag.sources.scrape import Scrape
 from tests.faulty import FAULTS, Fault, faulty
@@ -31,6 +34,11 @@ async def _alertmanager(endpoint: Endpoint, ask: Callable[[Alertmanager], Awaita
         return await ask(source)
 
 
+async def _docker(endpoint: Endpoint) -> Any:
+    async with Docker(address=EngineAddress(endpoint)) as source:
+        return [record async for record in source.records(Selection(), Tally())]
+
+
 async def _scrape(endpoint: Endpoint) -> Any:
     node = NodeAddress(f"{endpoint.url}/metrics", "127.0.0.1:9091")
     return await Scrape((node,), endpoint, single_look=True).instant("mesh_peer_count")
@@ -42,6 +50,7 @@ SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Prometheus.rules": lambda endpoint: _prometheus(endpoint, lambda source: source.rules()),
     "Alertmanager.alerts": lambda endpoint: _alertmanager(endpoint, lambda source: source.alerts()),
     "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
+    "Docker.records": _docker,
     "Scrape.instant": _scrape,
 }
 
