@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.logs.errors import ErrorLog, Kind
+    from meshdiag.logs.errors import ErrorLog
+    from meshdiag.logs.patterns import Recurring
     from meshdiag.logs.record import Record
     from meshdiag.sources.meshlog import Mentions
 
@@ -119,7 +120,7 @@ def judge_node(node: str, levels: dict[str, int], minutes: float, threshold: Thr
     return Finding(node or LOG, verdict, message, rate, UNIT, threshold, last, {"node": node} if node else {})
 
 
-def kinds_that_are_new(log: ErrorLog, before: ErrorLog | None) -> list[Kind]:
+def kinds_that_are_new(log: ErrorLog, before: ErrorLog | None) -> list[Recurring]:
     """Kinds of errors that the time before had not, most frequent first. None where the log does not reach back
     further than the window: then every kind would be new."""
     if before is None or before.problem is not None or before.covered_s < min(log.covered_s, LEAST_COVERED_S):
@@ -127,16 +128,18 @@ def kinds_that_are_new(log: ErrorLog, before: ErrorLog | None) -> list[Kind]:
     return new_kinds(log.grave, before.grave)
 
 
-def judge_kinds(kinds: Sequence[Kind], least: int) -> list[Finding]:
+def judge_kinds(kinds: Sequence[Recurring], least: int) -> list[Finding]:
     """A finding that names the new kinds, none where there are too few to speak of."""
     if not kinds:
         return []
-    named = "; ".join(f"{one.pattern} ({one.count})" for one in kinds[:SHOWN_KINDS])
+    named = "; ".join(f"{one.text} ({one.count})" for one in kinds[:SHOWN_KINDS])
     more = f" and {len(kinds) - SHOWN_KINDS} more" if len(kinds) > SHOWN_KINDS else ""
     said = "a kind of error is new" if len(kinds) == 1 else f"{len(kinds)} kinds of error are new"
     verdict = Verdict.WARN if least and len(kinds) >= least else Verdict.PASS
     bound = Threshold(warn=at_most(least - 1)) if least else None
-    return [Finding(LOG, verdict, f"{said}: {named}{more}", float(len(kinds)), "count", bound, kinds[0].last)]
+    last = max((one.last_ns for one in kinds if one.last_ns is not None), default=None)
+    seen = None if last is None else moment_of(last)
+    return [Finding(LOG, verdict, f"{said}: {named}{more}", float(len(kinds)), "count", bound, seen)]
 
 
 def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> str:

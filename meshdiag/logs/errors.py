@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.errors import SourceError
 from meshdiag.logs.files import find
-from meshdiag.logs.masks import masked
+from meshdiag.logs.patterns import Patterns
 from meshdiag.logs.record import NS, Level, moment_of
 from meshdiag.logs.search import count, search
 from meshdiag.logs.selection import Pattern, Selection
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
+    from meshdiag.logs.patterns import Recurring
     from meshdiag.logs.record import Record
 
 TEXT_LENGTH = 300
@@ -111,16 +112,6 @@ class ErrorLog(Reach):
         return sum(count for (_, level), count in self.counts.items() if level != Level.WARN.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of error: records that differ in numbers, names and addresses alone."""
-
-    pattern: str
-    count: int
-    first: datetime
-    last: datetime
-
-
 @dataclass(slots=True)
 class Told:
     """What one file (with what rotation left of it) tells of a window: the records of interest, how many records
@@ -186,7 +177,7 @@ def by_log(files: Sequence[LogFile]) -> list[tuple[str, list[LogFile]]]:
 
 def is_pattern(path: str) -> bool:
     """Whether a path is a glob, and no file that happens to be called so."""
-    return glob.has_magic(path) and not os.path.lexists(path)  # noqa: PTH110
+    return glob.has_magic(path) and not os.path.lexists(path)
 
 
 def tell(path: str, files: list[LogFile], selection: Selection, formats: Sequence[Format] = ()) -> Told:
@@ -249,23 +240,16 @@ def summed_up(told: Sequence[Told], reach: Reach, *, alike: bool = True) -> Erro
     )
 
 
-def new_kinds(grave: Sequence[Record], before: Sequence[Record]) -> list[Kind]:
-    """The kinds of errors that the time before had not, the most frequent first."""
-    known = {kind_of(record.message) for record in before}
-    found: dict[str, list[Record]] = {}
-    for record in grave:
-        pattern = kind_of(record.message)
-        if pattern not in known:
-            found.setdefault(pattern, []).append(record)
-    kinds = [
-        Kind(pattern, len(ones), min(map(moment, ones)), max(map(moment, ones))) for pattern, ones in found.items()
-    ]
-    return sorted(kinds, key=lambda kind: (-kind.count, kind.pattern))
-
-
-def kind_of(message: str) -> str:
-    """A message with what varies masked."""
-    return masked(message.split("\n", 1)[0][:TEXT_LENGTH])
+def new_kinds(grave: Sequence[Record], before: Sequence[Record]) -> list[Recurring]:
+    """The kinds of errors that the time before had not, the most frequent first: records that differ in numbers,
+    names and addresses alone are of one kind."""
+    patterns = Patterns(compare=True)
+    for records, now in ((before, 0), (grave, 1)):
+        for record in records:
+            patterns.add(record, now)
+            if patterns.full:
+                patterns.thin()
+    return [one for one in patterns.found().patterns if not one.before]
 
 
 def moment(record: Record) -> datetime:
