@@ -7,12 +7,13 @@ lines it does not own are looked at again, so that a file of several formats get
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats.custom import CustomFormat
 from meshdiag.logs.formats.jsonlines import JsonFormat, Shape, learn_shape
 from meshdiag.logs.formats.jsonreading import read_object
-from meshdiag.logs.formats.known import KNOWN, PLAIN, leveled
+from meshdiag.logs.formats.known import KNOWN, PLAIN, leveled, worded
 from meshdiag.logs.formats.learning import learn
 from meshdiag.logs.formats.lines import HEAD, bare, continues
 from meshdiag.logs.formats.logfmt import LEVEL, LogfmtFormat, first_value
@@ -22,7 +23,7 @@ from meshdiag.logs.formats.wrapped import WRAPPERS, DockerFormat, WrappedFormat
 from meshdiag.logs.levels import EVERY_STYLE, style_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from meshdiag.logs.formats import Format, Hints
     from meshdiag.logs.formats.mixed import Owning
@@ -82,9 +83,25 @@ def _formats(sample: Sequence[bytes], hints: Hints, *, inside: bool = False, man
         rest = [line for line in rest if not best.owns(line)]
         if len(rest) * 50 < len(sample):
             break
+    found = found or _untimed(rest, hints)
     if rest and (many or not (found and isinstance(found[0], TextFormat))):
         found += _leveled(rest, hints)
     return found or [TextFormat(PLAIN, hints)]
+
+
+def _untimed(lines: Sequence[bytes], hints: Hints) -> list[Owning]:
+    """Lines that state a level and no time, as programs write them whose lines others stamp: objects, pairs, or a word
+    in capitals at the beginning, when at least half of the lines are so."""
+    families: tuple[Iterable[JsonFormat | LogfmtFormat | TextFormat], ...] = (
+        _json(lines, hints),
+        _logfmt(lines, hints),
+        (TextFormat(worded(), hints),),
+    )
+    for one in chain.from_iterable(families):
+        if sum(one.level(line[:_LINE]) is not None for line in lines if one.owns(line)) * 2 >= len(lines):
+            one.timed = False
+            return [one]
+    return []
 
 
 def _few(one: Owning, rest: Sequence[bytes], sample: Sequence[bytes]) -> bool:
@@ -130,7 +147,7 @@ def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
             yield WrappedFormat(wrapper, _joined(formats), hints)
 
 
-def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[JsonFormat]:
     """Objects, one a line."""
     heads = [bare(line) for line in lines if bare(line)[:1] == b"{"]
     objects = [(line, found) for line in heads if (found := read_object(line)) is not None]
@@ -146,7 +163,7 @@ def _known(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
             yield TextFormat(known.header, hints)
 
 
-def _logfmt(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
+def _logfmt(lines: Sequence[bytes], hints: Hints) -> Iterator[LogfmtFormat]:
     """Pairs, with the styles of their levels."""
     one = LogfmtFormat(hints)
     owned = [line for line in lines if one.owns(line)]

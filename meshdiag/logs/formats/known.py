@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats.text import Header, word_marks
-from meshdiag.logs.levels import LETTERS, Scale, level_of_number, spelled
+from meshdiag.logs.levels import LETTERS, Scale, Style, level_of_number, spelled
 from meshdiag.logs.record import Level
 from meshdiag.logs.timestamps import DAY_FIRST, GLOG, GLOG_YEAR, ISO, NO_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from meshdiag.logs.levels import Style
     from meshdiag.logs.timestamps import Shape
 
 _PRI = {
@@ -145,3 +144,12 @@ def leveled(styles: frozenset[Style]) -> Header:
     words = b"|".join(sorted(levels, reverse=True))
     lead = rb"[\[<( ]{0,3}(?P<level>" + words + rb")(?=[\]>):|]| +[:|-] | {1,8}\[|\[\d{1,9}\])[\]>)]?"
     return Header("text without times", lead, None, b"", levels, word_marks(styles))
+
+
+def worded() -> Header:
+    """Lines without a time that begin with a level in capitals and a blank: ``ERROR consensus failed``. Only where
+    most lines do is it known that the word is no part of the sentence."""
+    style = frozenset((Style.UPPER,))
+    levels = {word.encode(): level for word, level in spelled(style).items()}
+    lead = rb"(?P<level>" + b"|".join(sorted(levels, reverse=True)) + rb")(?=[ \t])"
+    return Header("text without times", lead, None, b"", levels, word_marks(style))
