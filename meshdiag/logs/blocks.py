@@ -85,13 +85,14 @@ class Blocks:
         self._starts = starts
         self._tally = tally
         self._sizes = sizes or Sizes()
+        self._header = min(HEADER_BYTES, self._sizes.block // 2)
         self._buffer = self._sizes.buffer() if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._held = 0
         self._offset = offset
 
     def __iter__(self) -> Iterator[Block]:
-        while self._fill():
+        while self._held > self._sizes.record or self._fill():
             cut = self._cut()
             if cut == 0 and self._held > self._sizes.record:
                 cut = self._cut_unfinished()
@@ -105,7 +106,8 @@ class Blocks:
 
     def _fill(self) -> int:
         """Read more behind what is held; how much came."""
-        count = self._read(self._view[self._held : self._held + self._sizes.block])
+        room = min(self._held + self._sizes.block, len(self._buffer) - SLACK_BYTES)
+        count = self._read(self._view[self._held : room]) if room > self._held else 0
         self._held += count
         self._tally.bytes_read += count
         return count
@@ -122,10 +124,14 @@ class Blocks:
         return 0
 
     def _cut_unfinished(self) -> int:
-        """Where the line that has no end yet begins, when it is long enough to see that it begins a record."""
+        """Where the line that has no end yet begins, if it begins a record."""
         begin = self._buffer.rfind(b"\n", 0, self._held) + 1
-        header = bytes(self._view[begin : min(begin + HEADER_BYTES, self._held)])
-        return begin if len(header) == HEADER_BYTES and self._starts(header) else 0
+        while self._held - begin < self._header and self._fill():
+            if (cut := self._cut()) > 0:
+                return cut
+            begin = self._buffer.rfind(b"\n", 0, self._held) + 1
+        header = bytes(self._view[begin : min(begin + self._header, self._held)])
+        return begin if header and self._starts(header) else 0
 
     def _block(self, end: int, last: bool = False) -> Block:
         return Block(self._buffer, self._view, end, self._offset, last)
@@ -156,7 +162,7 @@ class Blocks:
     def _skip(self) -> None:
         """Drop the rest of the first record, none of whose whole lines begins another."""
         begin = self._buffer.rfind(b"\n", 0, self._held) + 1
-        inside = begin == 0 or self._held - begin >= HEADER_BYTES
+        inside = begin == 0 or self._held - begin >= self._header
         self._drop(self._held if inside else begin)
         while self._fill():
             if inside:
@@ -166,7 +172,7 @@ class Blocks:
             if not inside:
                 if self._reach_start():
                     return
-                inside = self._held >= HEADER_BYTES
+                inside = self._held >= self._header
                 self._drop(self._held if inside else 0)
         if inside or not self._starts(bytes(self._view[: self._held])):
             self._drop(self._held)
@@ -179,5 +185,5 @@ class Blocks:
                 break
             begin = end + 1
         self._drop(begin)
-        unfinished = end < 0 and self._held >= HEADER_BYTES
-        return end >= 0 or (unfinished and self._starts(bytes(self._view[:HEADER_BYTES])))
+        unfinished = end < 0 and self._held >= self._header
+        return end >= 0 or (unfinished and self._starts(bytes(self._view[:self._header])))

@@ -81,7 +81,7 @@ class Copier:
         """Copy what is found in some blocks; at once after each, when ``prompt``."""
         for block in blocks:
             view = block.view
-            if scanner.takes_all and not scanner.cuts(block):
+            if self._out is not None and scanner.takes_all and not scanner.cuts(block):
                 self._job.tally.matched += block.buffer.count(b"\n", 0, block.end)
                 self._hold(bytes(view[: block.end]))
                 continue
