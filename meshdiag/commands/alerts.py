@@ -27,6 +27,7 @@ SECTION = "Look at the mesh"
 @click.option(
     "--rules",
     multiple=True,
+    type=click.Path(),
     metavar="FILE_OR_GLOB",
     help="Evaluate these rule files over the nodes' pages (may be repeated; implies --direct). "
     "Without it: those of the configuration, or else the mesh's own rules.",
