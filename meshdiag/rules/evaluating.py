@@ -97,6 +97,8 @@ class Evaluator:
         self._options = options if callable(options) else _always(options or Options())
         self._external = dict(external_labels or {})
         self._offsets = offsets
+        self._found: dict[str, dict[frozenset[tuple[str, str]], StoredSeries]] = {}
+        """What was in the store under a name before a rule wrote there first."""
 
     def evaluate(self, at_ms: int) -> list[Outcome]:
         """One step at a moment later than the last one: what every rule came to, in order. Never raises for what
@@ -199,9 +201,11 @@ class Evaluator:
 
     def _series(self, labels: Labels) -> StoredSeries:
         """The series with these labels, also when it came into the store by another way."""
-        return next(
-            (one for one in self.store.named(labels[NAME_LABEL]) if one.labels == labels), None
-        ) or self.store.series(labels)
+        name = labels[NAME_LABEL]
+        known = self._found.get(name)
+        if known is None:
+            known = self._found[name] = {_key(one.labels): one for one in self.store.named(name)}
+        return known.get(_key(labels)) or self.store.series(labels)
 
 
 def _always(options: Options) -> Callable[[Rule], Options]:
