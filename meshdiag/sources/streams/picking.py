@@ -36,16 +36,50 @@ class Picker:
             self.tally.records += 1
             if self._matcher.wants(record):
                 self.tally.matched += 1
-                out.extend(self._before)
+                out.extend(map(_beside, self._before))
                 self._before.clear()
                 out.append(record)
                 self._due = self._after
             elif self._due:
                 self._due -= 1
-                out.append(record)
+                out.append(_beside(record))
             else:
                 self._before.append(record)
         return out
+
+
+def _beside(record: Record) -> Record:
+    record.context = True
+    return record
+
+
+async def first_of(records: AsyncGenerator[Record, None], count: int, after: int) -> AsyncGenerator[Record, None]:
+    """The first so many wanted records, with those beside the last."""
+    left, due = count, after
+    async with aclosing(records):
+        while left > 0 or due > 0:
+            record = await anext(records, None)
+            if record is None or (left <= 0 and not record.context):
+                return
+            if left <= 0:
+                due -= 1
+            left -= not record.context
+            yield record
+
+
+class Tail:
+    """Keeps the last so many wanted records, with those beside them."""
+
+    def __init__(self, count: int) -> None:
+        self.kept: deque[Record] = deque()
+        self._left = count
+
+    def put(self, record: Record) -> None:
+        """Take the next record; older ones go."""
+        self.kept.append(record)
+        self._left -= not record.context
+        while self._left < 0:
+            self._left += not self.kept.popleft().context
 
 
 async def merged(streams: Sequence[AsyncGenerator[Record, None]]) -> AsyncGenerator[Record, None]:

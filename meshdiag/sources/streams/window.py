@@ -9,7 +9,6 @@ may differ from the time of taking (``meshdiag.logs.assembling``).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from meshdiag.errors import SourceError
 from meshdiag.logs.assembling import AHEAD_NS, BEHIND_NS, Assembler
 from meshdiag.logs.tally import Tally
-from meshdiag.sources.streams.picking import Picker, merged
+from meshdiag.sources.streams.picking import Picker, Tail, first_of, merged
 from meshdiag.sources.streams.resuming import Resume
 
 if TYPE_CHECKING:
@@ -152,13 +151,10 @@ async def window(reader: Reader, selection: Selection, tally: Tally) -> AsyncGen
         records = _ends(reader, logs, selection, tally, failures)
     else:
         records = merged([failures.told(_whole(reader, log, selection, tally)) for log in logs])
-    left = selection.head
+    if selection.head is not None:
+        records = first_of(records, selection.head, selection.after)
     async with aclosing(records):
         async for record in records:
-            if left is not None:
-                if left <= 0:
-                    return
-                left -= 1
             yield record
     failures.judge()
 
@@ -231,7 +227,10 @@ async def _ends(
                 return []
 
     found = await asyncio.gather(*(one(log) for log in logs))
-    async for record in _last_of(merged([_each(records) for records in found]), selection.tail or 0):
+    kept = Tail(selection.tail or 0)
+    async for record in merged([_each(records) for records in found]):
+        kept.put(record)
+    for record in kept.kept:
         yield record
 
 
@@ -243,11 +242,11 @@ async def last(reader: Reader, log: Log, selection: Selection, tally: Tally) -> 
     while True:
         scratch = Tally()
         reading = reader.open(log, selection, scratch)
-        kept: deque[Record] = deque(maxlen=wanted)
+        kept = Tail(wanted)
         tail = None if selection.until_ns is not None or lines > MOST else lines
         async with aclosing(history(reader, reading, selection, scratch, tail)) as records:
             async for record in records:
-                kept.append(record)
+                kept.put(record)
         tally.skipped += scratch.skipped
         tally.notes += scratch.notes
         # The first record of a part may lack its beginning: it must not be among those given.
@@ -255,18 +254,9 @@ async def last(reader: Reader, log: Log, selection: Selection, tally: Tally) -> 
         if tail is None or enough or reading.lines in (0, seen):
             reading.count_in(tally)
             tally.files += (name for name in scratch.files if name not in tally.files)
-            return list(kept), reading
+            return list(kept.kept), reading
         seen = reading.lines
         lines *= GROWTH
-
-
-async def _last_of(records: AsyncGenerator[Record, None], count: int) -> AsyncGenerator[Record, None]:
-    kept: deque[Record] = deque(maxlen=count)
-    async with aclosing(records):
-        async for record in records:
-            kept.append(record)
-    for record in kept:
-        yield record
 
 
 async def _each(records: Iterable[Record]) -> AsyncGenerator[Record, None]:
