@@ -40,9 +40,7 @@ def records(content: bytes, form: Format, longest: int = RECORD_BYTES) -> Iterat
         yield b"\n".join(held)[:longest]
 
 
-def read(
-    content: bytes, form: Format, selection: Selection, longest: int = RECORD_BYTES
-) -> list[tuple[Record, bool]]:
+def read(content: bytes, form: Format, selection: Selection, longest: int = RECORD_BYTES) -> list[tuple[Record, bool]]:
     """What a selection leaves of a log, each record with whether it is only a neighbour."""
     matcher = Matcher(selection)
     earlier: int | None = None

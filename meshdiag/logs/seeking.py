@@ -116,11 +116,11 @@ class Seeker:
             place = self._look(offset)
             if place is None:
                 continue
+            worst = max(worst, place.backwards)
+            if bound is not None:
+                worst = max(worst, bound - place.first if forward else place.latest - bound)
             nearest = place.latest if forward else place.first
-            if bound is None:
-                bound = nearest
-            worst = max(worst, place.backwards, bound - place.first if forward else place.latest - bound)
-            bound = max(bound, nearest) if forward else min(bound, nearest)
+            bound = nearest if bound is None else max(bound, nearest) if forward else min(bound, nearest)
         return worst
 
     def _spread(self, edge: int, *, forward: bool) -> Iterator[int]:

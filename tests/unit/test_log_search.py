@@ -73,7 +73,9 @@ def logfmt_lines(draw: st.DrawFn) -> bytes:
     return f'ts={stamp(draw(seconds))} level={level}{extra} msg="{draw(st.sampled_from(("up", "ERROR", "refused")))}"'.encode()
 
 
-continuations = st.sampled_from((b"\tat x.y(z.java:7) ERROR", b"    consensus", b"", b"Caused by: refused", b"}", b"\xff\xfe"))
+continuations = st.sampled_from(
+    (b"\tat x.y(z.java:7) ERROR", b"    consensus", b"", b"Caused by: refused", b"}", b"\xff\xfe")
+)
 
 
 @st.composite
@@ -94,7 +96,18 @@ def logs(draw: st.DrawFn) -> bytes:
 patterns = st.builds(
     Pattern,
     text=st.sampled_from(
-        ("consensus|network", "refused", "ERROR", "(?i)consensus", "errors=[0-9]", r"x\.y", "^2025.*Z E", "0{2}7", r"[a-z]+\d$", "é")
+        (
+            "consensus|network",
+            "refused",
+            "ERROR",
+            "(?i)consensus",
+            "errors=[0-9]",
+            r"x\.y",
+            "^2025.*Z E",
+            "0{2}7",
+            r"[a-z]+\d$",
+            "é",
+        )
     ),
     fixed=st.just(False),
     ignore_case=st.booleans(),
