@@ -91,6 +91,13 @@ def _check(flags: LogFlags) -> None:
 
 
 def _context(invocation: Invocation) -> Context:
+    """The context in force. Where nothing is configured, reading nothing takes a while that a small log does not."""
+    from meshdiag.config.presence import may_be_configured
+
+    if not (invocation.context or invocation.config_file or may_be_configured(invocation.environ)):
+        from meshdiag.context import Context
+
+        return Context()
     loaded = invocation.load()
     for note in loaded.notes:
         say(note)
