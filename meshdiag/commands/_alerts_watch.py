@@ -112,7 +112,7 @@ class _Watch:
     async def _look(self, *, afresh: bool) -> None:
         assert self.scrape is not None
         try:
-            limit = self.flags.deadline.total_seconds()
+            limit = (self.flags.deadline + (timedelta() if afresh else self.flags.gap)).total_seconds()
             self.seen = await asyncio.wait_for(self.direct.look(self.scrape, afresh=afresh), limit)
             self.trouble = None
         except SourceError as error:

@@ -129,7 +129,8 @@ def _direct_report(invocation: Invocation, flags: Flags, direct: DirectAlerts) -
     from meshdiag.engine import View
 
     question = Question("alerts", extra=(direct.check,), view=View(direct.table, needs=("scrape",)))
-    report, interrupted = look(invocation, replace(flags, direct=True), question)
+    # the deadline begins when the second look is due: that long is what the user asked for
+    report, interrupted = look(invocation, replace(flags, direct=True, deadline=flags.deadline + flags.gap), question)
     return replace(report, notes=(*report.notes, *direct.notes)), interrupted
 
 

@@ -18,6 +18,7 @@ from tests.faulty import faulty
 from tests.program import clean_environment, run
 
 LOUD = ("node-down", "high-memory", "slow-consensus")
+SERVERS = ("prometheus", "alertmanager")
 QUICK = """
 groups:
 - name: quick
@@ -69,32 +70,37 @@ def test_the_mesh_s_own_rules_stand_on_the_right_nodes(lab: Lab) -> None:
     assert down["reason"] == "holds now; fires once it has held for 5 m"
 
 
-@pytest.mark.parametrize("servers", [(), ("prometheus", "alertmanager")])
-def test_without_prometheus_it_says_so_and_evaluates_itself(servers: tuple[str, ...]) -> None:
+@pytest.fixture(scope="module")
+def monitored() -> Iterator[Lab]:
+    """A mesh with a node short of memory, and real servers that know of it."""
+    for one in SERVERS:
+        need(one)
+    with lab_in_background(LabOptions(faults=("high-memory",), with_=SERVERS)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["lab", "monitored"])
+def test_without_prometheus_it_says_so_and_evaluates_itself(name: str, request: pytest.FixtureRequest) -> None:
     """Prometheus is gone: that is a failure, and the alerts are there all the same; what Alertmanager still knows
     stands beside them. --no-direct leaves it at the failure."""
-    for one in servers:
-        need(one)
-    with lab_in_background(LabOptions(faults=("high-memory",), with_=servers)) as lab, faulty("refused") as gone:
-        urls = ["--prometheus-url", gone.url, *([] if servers else ["--alertmanager-url", gone.url])]
-        ran = run("alerts", *urls, "--gap", "300ms", "-o", "json", environment=lab.environment)
-        bare = run("alerts", *urls, "--no-direct", "-o", "json", environment=lab.environment)
-    (node,) = lab.faulty["high-memory"]
+    mesh: Lab = request.getfixturevalue(name)
+    with faulty("refused") as gone:
+        urls = ["--prometheus-url", gone.url, *([] if name == "monitored" else ["--alertmanager-url", gone.url])]
+        ran = run("alerts", *urls, "--gap", "300ms", "-o", "json", environment=mesh.environment)
+        bare = run("alerts", *urls, "--no-direct", "-o", "json", environment=mesh.environment)
+    (node,) = mesh.faulty["high-memory"]
     assert ran.verdicts["stack.prometheus"] == "fail"
     assert ran.verdicts["alerts.direct"] == "warn"
     assert ran.code == 2
     states = [(row["state"], row["on"]) for row in ran.report["data"] if row["alert"] == "HighMemoryUsage"]
-    assert states == [("FIRING", node), ("PENDING", node)][0 if servers else 1 :]
+    assert states == [("FIRING", node), ("PENDING", node)][0 if name == "monitored" else 1 :]
     assert any("the rules were evaluated here" in note for note in ran.report["notes"])
     assert "alerts.direct" not in bare.verdicts
 
 
-def test_prometheus_at_hand_is_asked_alone() -> None:
+def test_prometheus_at_hand_is_asked_alone(monitored: Lab) -> None:
     """While Prometheus answers, its own evaluation is the answer; no page is read."""
-    for one in ("prometheus", "alertmanager"):
-        need(one)
-    with lab_in_background(LabOptions(faults=("high-memory",), with_=("prometheus", "alertmanager"))) as lab:
-        ran = run("alerts", "-o", "json", environment=lab.environment)
+    ran = run("alerts", "-o", "json", environment=monitored.environment)
     assert "alerts.direct" not in ran.verdicts
     assert [row["state"] for row in ran.report["data"]] == ["FIRING"]
 
@@ -161,11 +167,29 @@ def test_a_watch_goes_on_while_nobody_answers(quick: Path, fault: str, said: str
     config = quick.with_name("meshdiag.toml")
     with faulty(fault) as node:
         config.write_text(f'[contexts.x]\nnodes = ["{node.url.partition("//")[2]}"]\n')
-        watch = ("--watch", "--interval", "300ms", "--for", "1s", "--deadline", "200ms", "--config", str(config))
+        watch = (
+            "--watch",
+            "--interval",
+            "300ms",
+            "--for",
+            "1s",
+            "--deadline",
+            "200ms",
+            "--gap",
+            "0",
+            "--config",
+            str(config),
+        )
         ran = run("alerts", "--rules", str(quick), *watch)
     lines = [line for line in ran.stdout.splitlines() if said in line and re.match(r"\d\d:\d\d:\d\d ", line)]
     assert len(lines) == 1, ran.stdout
     assert ran.code == 3
+
+
+def test_the_gap_is_not_cut_by_the_deadline(lab: Lab) -> None:
+    """Whoever asks for two looks far apart gets them: the deadline is for what hangs."""
+    ran = run("alerts", "--direct", "--gap", "1s", "--deadline", "700ms", "-o", "json", environment=lab.environment)
+    assert ran.verdicts == {"alerts.direct": "warn"}
 
 
 def test_rule_files_of_the_configuration(lab: Lab, quick: Path, tmp_path: Path) -> None:
