@@ -171,10 +171,10 @@ class Assembler:
         return Hints(newest, self._zone)
 
     def _grow(self, draft: _Draft, line: bytes) -> None:
-        room = LONGEST - draft.size
+        room = LONGEST - draft.size - 1  # the newline between them
         if room > 0:
             draft.parts.append(line[:room])
-        if 0 < room < len(line) + 1:
+        if draft.size <= LONGEST and room < len(line):
             self.tally.cut += 1
         draft.size += len(line) + 1
 
