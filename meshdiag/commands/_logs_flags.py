@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from meshdiag.commands._invocation import Invocation
+    from meshdiag.logs.rates import By
 
 SOURCES = ("file", "loki", "docker", "journal", "kubernetes")
 FORMATS = ("table", "raw", "json", "csv")
@@ -50,6 +51,7 @@ class LogFlags:
     top: bool
     new_since: timedelta | None
     stats: bool
+    by: By
     source: str
     unit: tuple[str, ...]
     namespace: str | None
@@ -71,7 +73,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "From when": ("since", "until", "at", "window"),
     "How many": ("head", "tail", "before", "after", "context_lines", "follow"),
-    "Summed up": ("count", "top", "new_since", "stats"),
+    "Summed up": ("count", "top", "new_since", "stats", "by"),
     "From where": ("source", "unit", "namespace", "selector", "container", "previous", "context", "config"),
 }  # fmt: skip
 """The sections of the help and the flags in them; what is in none stands under "Output"."""
@@ -158,7 +160,14 @@ def _summed_up() -> Options:
         click.option(
             "--new-since", type=DURATION, metavar="DURATION", help="Patterns that the day before had not: what is new?"
         ),
-        click.option("--stats", is_flag=True, help="The rate over time by level, component and node."),
+        click.option("--stats", is_flag=True, help="The rate over time, drawn."),
+        click.option(
+            "--by",
+            type=click.Choice(["level", "component", "node"]),
+            default="level",
+            show_default=True,
+            help="With --stats: a course for each of these.",
+        ),
     )
 
 

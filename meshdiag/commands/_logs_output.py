@@ -1,4 +1,7 @@
-"""Where records go: raw lines, lines for people, NDJSON, CSV, or through jq; and what is said beside them on stderr."""
+"""Where records go: raw lines, lines for people, NDJSON, CSV, or through jq; and what is said beside them on stderr.
+
+Imports are made where they are needed: raw lines of a small log are to be there at once.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 import click
-
-from meshdiag.render.ansi import wanted
-from meshdiag.render.pager import Pager, pager_command
-from meshdiag.render.safe import encodable, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +63,8 @@ class TextSink:
     """Records as text, through the pager where there is one."""
 
     def __init__(self, write: Callable[[Record], str], *, head: str = "", paging: bool = False) -> None:
+        from meshdiag.render.pager import Pager, pager_command
+
         self._write = write
         self._pager = Pager(pager_command(paging=paging))
         if head:
@@ -106,8 +107,10 @@ def open_sink(flags: LogFlags, tally: Tally, files: Sequence[str], *, paging: bo
         return TextSink(lambda record: to_json_line(record, ascii_only=ascii_only), paging=paging)
     if fmt == "csv":
         from meshdiag.render.log_data import csv_head, to_csv_row
+        from meshdiag.render.safe import encodable
 
         return TextSink(lambda record: encodable(to_csv_row(record), encoding), head=csv_head(), paging=paging)
+    from meshdiag.render.ansi import wanted
     from meshdiag.render.log_lines import Dress, LogLines, short_names
 
     names = short_names(files)
@@ -123,6 +126,8 @@ def open_sink(flags: LogFlags, tally: Tally, files: Sequence[str], *, paging: bo
 
 def harmless_raw(record: Record, encoding: str, *, named: bool) -> str:
     """A record's lines as they stood, for a terminal: nothing in them can do harm there."""
+    from meshdiag.render.safe import encodable, one_line
+
     lines = []
     for place, line in enumerate(record.raw.decode("utf-8", "backslashreplace").split("\n")):
         number = "" if record.line is None else record.line + place
@@ -133,6 +138,8 @@ def harmless_raw(record: Record, encoding: str, *, named: bool) -> str:
 
 def say(text: str) -> None:
     """A sentence on stderr, harmless."""
+    from meshdiag.render.safe import encodable, one_line
+
     shown = encodable(one_line(text), sys.stderr.encoding or "utf-8")
     click.echo(f"meshdiag: {shown}", err=True)
 

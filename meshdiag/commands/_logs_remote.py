@@ -32,8 +32,13 @@ MOST = 1_000_000
 
 def run_remote(job: Job, names: tuple[str, ...]) -> int:
     """Ask the source, print what was asked for, judge where ``--errors`` asks for it."""
-    if job.flags.source == "loki" and not job.flags.follow and job.selection.since_ns is None:
+    asks_loki = job.flags.source == "loki" and not job.flags.follow and job.flags.new_since is None
+    if asks_loki and job.selection.since_ns is None:
         job = replace(job, selection=replace(job.selection, since_ns=nanoseconds(job.now - LOKI_LOOKS_BACK)))
+    if job.flags.new_since is not None:
+        from meshdiag.commands._logs_summaries import window_of_summary
+
+        job = replace(job, selection=replace(job.selection, since_ns=window_of_summary(job)))
     source = open_source(job, names)
     take, finish = _taker(job, source)
     try:

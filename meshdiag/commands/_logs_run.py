@@ -47,12 +47,17 @@ class Job:
 
     flags: LogFlags
     selection: Selection
-    context: Context
-    paths: tuple[str, ...]
     named: bool
     now: datetime
+    paths: tuple[str, ...]
+    configured: Context | None = None
     formats: tuple[Format, ...] = ()
     tally: Tally = field(default_factory=Tally)
+
+    @property
+    def context(self) -> Context:
+        """The context in force."""
+        return self.configured or _built_in()
 
 
 def run(invocation: Invocation, paths: tuple[str, ...], flags: LogFlags) -> int:
@@ -61,7 +66,8 @@ def run(invocation: Invocation, paths: tuple[str, ...], flags: LogFlags) -> int:
     now = datetime.now(UTC)
     selection = selection_of(flags, now)
     context = _context(invocation)
-    job = Job(flags, selection, context, paths or context.logs, bool(paths), now, _formats(context))
+    logs = paths or (context or _built_in()).logs
+    job = Job(flags, selection, bool(paths), now, logs, context, _formats(context))
     if flags.source != "file":
         from meshdiag.commands._logs_remote import run_remote
 
@@ -71,9 +77,14 @@ def run(invocation: Invocation, paths: tuple[str, ...], flags: LogFlags) -> int:
     return _search(job)
 
 
+def _sums_up(flags: LogFlags) -> list[str]:
+    """The flags that ask for a summary in place of records."""
+    return [name for name in SUMMARIES if getattr(flags, name)]
+
+
 def _check(flags: LogFlags) -> None:
     """Refuse what cannot be asked together."""
-    chosen = [name for name in SUMMARIES if getattr(flags, name)]
+    chosen = _sums_up(flags)
     if len(chosen) > 1:
         first, second = (f"--{name.replace('_', '-')}" for name in chosen[:2])
         raise UsageError(f"{first} and {second} are two answers", hint="ask one after the other")
@@ -90,23 +101,27 @@ def _check(flags: LogFlags) -> None:
         raise UsageError("--follow has no end: it goes without --quiet, --until and --head")
 
 
-def _context(invocation: Invocation) -> Context:
-    """The context in force. Where nothing is configured, reading nothing takes a while that a small log does not."""
+def _built_in() -> Context:
+    from meshdiag.context import Context
+
+    return Context()
+
+
+def _context(invocation: Invocation) -> Context | None:
+    """The configured context, None where nothing is: looking for that at length would take longer than a small log."""
     from meshdiag.config.presence import may_be_configured
 
     if not (invocation.context or invocation.config_file or may_be_configured(invocation.environ)):
-        from meshdiag.context import Context
-
-        return Context()
+        return None
     loaded = invocation.load()
     for note in loaded.notes:
         say(note)
     return loaded.context
 
 
-def _formats(context: Context) -> tuple[Format, ...]:
+def _formats(context: Context | None) -> tuple[Format, ...]:
     """The user's own formats. Raises ``ConfigError`` for one that cannot be used."""
-    if not context.log_formats:
+    if context is None or not context.log_formats:
         return ()
     from meshdiag.logs.formats.custom import custom
 
@@ -125,6 +140,8 @@ def _search(job: Job) -> int:
         interrupted = True
     sys.stdout.flush()
     say_tally(job.tally)
+    if not (job.tally.matched or interrupted or job.flags.quiet or _sums_up(job.flags)) and sys.stdout.isatty():
+        say(f"nothing like that in {job.tally.records:,} records of {len(files):,} files")
     if job.flags.explain:
         _explain(job, files)
     if interrupted:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from meshdiag.durations import MOMENT_EXAMPLES, parse_duration, parse_moment
 from meshdiag.errors import UsageError
 from meshdiag.logs.record import Level, nanoseconds
 from meshdiag.logs.selection import Pattern, Selection
@@ -98,6 +97,8 @@ def _patterns(flags: LogFlags) -> tuple[Pattern, ...]:
 
 def _moment(flag: str, text: str, now: datetime, *, utc: bool) -> datetime:
     """A moment, or a duration, which means so long ago."""
+    from meshdiag.durations import MOMENT_EXAMPLES, parse_duration, parse_moment
+
     try:
         return now - parse_duration(text)
     except UsageError:

@@ -18,6 +18,8 @@ from meshdiag.render.as_csv import cell_text
 from meshdiag.render.safe import json_escapes, well_formed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from meshdiag.logs.record import Record
 
 COLUMNS = ("ts", "level", "component", "node", "message", "fields", "file", "line")
@@ -53,18 +55,30 @@ def json_line(value: Any, *, ascii_only: bool = False) -> str:
 
 def csv_head() -> str:
     """The line of column names."""
-    return ",".join(COLUMNS) + "\n"
+    return csv_text(COLUMNS, ())
 
 
 def to_csv_row(record: Record) -> str:
     """A record as a row of CSV; ``fields`` is JSON, empty where there are none."""
-    told = as_object(record)
-    told["fields"] = json_line(record.fields).strip() if record.fields else ""
+    return _csv([_cell(as_object(record)[key]) for key in COLUMNS])
+
+
+def csv_text(keys: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows of plain data as CSV, with a line of keys above them."""
+    return "".join([_csv(list(keys)), *(_csv([_cell(row.get(key)) for key in keys]) for row in rows)])
+
+
+def _csv(cells: list[str]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(
-        ["" if told[key] is None else cell_text(str(told[key])) for key in COLUMNS]
-    )
+    csv.writer(out, lineterminator="\n").writerow(cells)
     return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A cell: text made harmless, what is nested as JSON, nothing for what is not there."""
+    if value is None or value == {}:
+        return ""
+    return cell_text(json_line(value).strip() if isinstance(value, dict | list) else str(value))
 
 
 def rfc3339_ns(nanoseconds: int) -> str:
