@@ -313,7 +313,7 @@ class _Remains:
         remains.pop()
         lines.pop()
         numbers = Counter(remains)
-        unknown = numbers.keys() - self._known.keys()
+        unknown = [one for one in numbers if one not in self._known]
         if unknown:
             first = dict(zip(reversed(remains), reversed(lines), strict=True))
             for one in unknown:

@@ -49,8 +49,8 @@ def as_lines(
 
 def as_data(found: Found) -> list[dict[str, Any]]:
     """Patterns as plain data: ``pattern``, ``level``, ``count``, ``before`` (of these, in the time before),
-    ``first_seen`` and ``last_seen`` (RFC 3339, UTC), ``components`` (the commonest, with counts), ``example``, ``file``.
-    Null for what the records do not say."""
+    ``first_seen`` and ``last_seen`` (RFC 3339, UTC), ``components`` (the commonest, with counts), ``example`` and
+    ``file``. Null for what the records do not say."""
     return [
         {
             "pattern": one.text,
@@ -80,7 +80,8 @@ def _pattern(
         yield f"{'':{INDENT}}{line}\n"
     said = ", ".join(part for part in (_times(one, dated, utc=utc), _components(one, encoding)) if part)
     if said:
-        yield f"{'':{INDENT}}{paint(said[:room], DIM if colour else '')}\n"
+        told = said if len(said) <= room else said[: room - 3] + "..."
+        yield f"{'':{INDENT}}{paint(told, DIM if colour else '')}\n"
     if examples:
         example = encodable(one_line(one.example.decode("utf-8", "replace"), TEXT_LIMIT), encoding)
         for line in textwrap.wrap(example, room, max_lines=MOST_LINES, placeholder=" ...", break_on_hyphens=False):
