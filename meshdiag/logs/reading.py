@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = 64 * 1024
 """How much of a log's beginning is looked at to find its format."""
 
+PIECE_BYTES = 64 * 1024
+"""How much of an archive is unpacked at once."""
+
 BOM = b"\xef\xbb\xbf"
 
 
@@ -52,6 +55,7 @@ class OpenLog:
         self.begin = 0
         self.size = 0
         self.seekable = False
+        self._broken = False
         self._unpacker: Unpacker | None = None
         self._descriptor = _opened(file)
         try:
@@ -130,17 +134,20 @@ class OpenLog:
                 return count
             if self._unpacker is None:
                 return os.readv(self._descriptor, [view])
-            return self._unpack(self._unpacker, view)
+            return 0 if self._broken else self._unpack(self._unpacker, view)
 
         return read
 
     def _unpack(self, stream: Unpacker, view: memoryview) -> int:
-        """What an archive holds, to where it is broken."""
+        """What an archive holds, to where it is broken: in small pieces, for the one that breaks is lost."""
+        filled = 0
         try:
-            return stream.readinto(view)
+            while filled < len(view) and (count := stream.readinto(view[filled : filled + PIECE_BYTES])):
+                filled += count
         except BrokenArchiveError as error:
             self.tally.skipped.append(f"{self.file.path} {error}; what came before is read")
-            return 0
+            self._broken = True
+        return filled
 
 
 def _opened(file: LogFile) -> int:

@@ -22,7 +22,7 @@ from meshdiag.logs.tally import Tally
 
 START = int(datetime(2025, 6, 1, tzinfo=UTC).timestamp())
 MB = 1024 * 1024
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def line(ms: int, number: int) -> bytes:
