@@ -1,4 +1,4 @@
-"""Real logs with published ground truth, read in place: where records begin, when they were written, how grave they are.
+"""Real logs with published ground truth, read in place: where records begin, their times, how grave they are.
 
 Nothing here uses the code under test: times are read by ``strptime`` with the pattern that is published for each
 system, levels by a table of words.

@@ -90,14 +90,14 @@ _SEVERITIES = Header(
 )
 
 
-def _glog(shape: Shape, digits: bytes) -> Header:
+def _glog(shape: Shape) -> Header:
     letters = {letter: LETTERS[letter.decode()] for letter in (b"D", b"I", b"W", b"E", b"F", b"C")}
     marks: dict[Level, tuple[bytes, ...]] = {}
     for letter, level in letters.items():
-        marks[level] = marks.get(level, ()) + tuple(letter + b"%c" % digit for digit in digits)
+        marks[level] = marks.get(level, ()) + tuple(letter + b"%d" % digit for digit in range(10))
     return Header(
         "glog",
-        rb"(?P<level>[DIWEFC])(?=[" + digits + rb"])" + shape.pattern,
+        rb"(?P<level>[DIWEFC])" + shape.pattern,
         shape,
         rb"(?: {1,8}\d{1,12} (?P<component>[^\s:\]]{1,200}):\d{1,7}\] ?)?",
         letters,
@@ -129,8 +129,8 @@ KNOWN = (
     Known(_bsd("syslog", ISO, pri=True), _pri),
     Known(_bsd("syslog", ISO, pri=False), lambda line: _ISO_APP.match(line) is not None),
     Known(_ACCESS, lambda line: line.find(b'] "', 0, 400) >= 0),
-    Known(_glog(GLOG, b"01"), lambda line: line[:1] in b"DIWEFC" and line[1:5].isdigit() and line[5:6] == b" "),
-    Known(_glog(GLOG_YEAR, b"12"), lambda line: line[:1] in b"DIWEFC" and line[1:9].isdigit()),
+    Known(_glog(GLOG), lambda line: line[:1] in b"DIWEFC" and line[1:5].isdigit() and line[5:6] == b" "),
+    Known(_glog(GLOG_YEAR), lambda line: line[:1] in b"DIWEFC" and line[1:9].isdigit()),
     Known(_REDIS, lambda line: line[:1].isdigit() and re.match(rb"\d{1,10}:[XCSM] ", line) is not None),
     Known(_SEVERITIES, lambda line: re.match(rb"\d{4}-\d\d-\d\d[T ]\S{0,30} [A-Z][a-z]\(", line) is not None),
 )

@@ -230,7 +230,7 @@ def _following(slots: Sequence[_Slot], levels: Mapping[bytes, Level]) -> bytes:
     ways = []
     for slot in slots:
         skipped = (_GAP + _TOKEN) * slot.tokens
-        if slot.tokens and slots[0] == slot:
+        if slot.tokens and slots[0] == slot and slot.kind != "qualified":
             skipped = (_GAP + _TOKEN) * (slot.tokens - 1) + _GAP + rb"(?P<component>" + _TOKEN + rb")"
         ways.append(skipped + _SEPARATOR)
     way = rb"(?:" + rb"|".join(ways) + rb")"

@@ -7,7 +7,6 @@ import re
 HEAD = 512
 """How much of a line is looked at to find its time and level: hostile lines are long."""
 
-_MARKS = re.compile(rb"(?:\xef\xbb\xbf|\x00)+")
 _ESCAPES = rb"(?:\x1b\[[0-9;?]{0,20}[A-Za-z])"
 _COLOURS = re.compile(rb"(?<![A-Za-z0-9])" + _ESCAPES + rb"{1,8}|" + _ESCAPES + rb"{1,8}(?![A-Za-z0-9])")
 _INSIDE = re.compile(
@@ -20,9 +19,7 @@ def bare(line: bytes) -> bytes:
     """A line without a byte order mark, without the NUL bytes that a truncated file begins with, and without
     colours in its head. Colours in the midst of a word stay: no word comes to be that was not there."""
     if line[:1] in (b"\xef", b"\0"):
-        mark = _MARKS.match(line)
-        if mark is not None:
-            line = line[mark.end() :]
+        line = line.lstrip(b"\0").removeprefix(b"\xef\xbb\xbf")
     if line.find(b"\x1b", 0, HEAD) >= 0:
         return _COLOURS.sub(b"", line[:HEAD]) + line[HEAD:]
     return line

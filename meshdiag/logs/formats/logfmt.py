@@ -22,7 +22,7 @@ LEVEL = frozenset(("level", "lvl", "severity", "loglevel", "log_level", "log.lev
 _COMPONENT = ("component", "logger", "subsystem", "module", "source", "service", "app", "caller")
 _NODE = ("node", "node_id", "node_name", "host", "hostname", "instance", "pod")
 _MESSAGE = ("msg", "message", "event", "err", "error")
-_PAIR = re.compile(rb'\s*+([A-Za-z_@][\w.@/-]{0,99})=("(?:[^"\\]|\\.)*+"?+|[^\s"]*+)|\s*+[^\s]++', re.DOTALL)
+_PAIR = re.compile(rb'([A-Za-z_@][\w.@/-]{0,99})=("(?:[^"\\]|\\.)*+"?+|[^\s"]*+)|[^\s]++', re.DOTALL)
 _LOOK = 2048
 """Bytes in which time and level are looked for."""
 _NUMBER = re.compile(r"-?(?:\d{1,17}|\d{1,15}\.\d{1,15})\Z")

@@ -134,12 +134,12 @@ class TextFormat:
     def start_width(self, line: bytes) -> int | None:
         """The end of the time and the byte after it."""
         found = self._time(line, 0, HEAD) if self._digits_alike else None
-        return None if found is None or found.end() >= HEAD - 1 else found.end() + 1
+        return None if found is None or found.end() >= min(len(line), HEAD - 1) else found.end() + 1
 
     def level_width(self, line: bytes) -> int | None:
         """The end of the level and the byte after it."""
         found = self._full(line, 0, HEAD) if self._digits_alike and "level" in self._has else None
-        if found is None or found["level"] is None or found.end() >= HEAD - 1:
+        if found is None or found["level"] is None or found.end() >= min(len(line), HEAD - 1):
             return None
         return found.end() + 1
 
