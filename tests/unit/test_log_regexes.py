@@ -16,9 +16,10 @@ from meshdiag.logs.regexes import alternatives
 from meshdiag.logs.regexes import tester as holds
 from meshdiag.logs.selection import Pattern
 
-PIECES = tuple(
-    r"a b ab ERR . x* b+ a? [ab] [^a] \d \D \s \S \w \W \. \bb $ ^ (a|b) (?:ab|c) (?P<n>x|y) a{2} b{1,3} c{2,} \n é [a-c]"
-    r' | \Bx (?i) a*? [^\d"] {,2}'.split()
+PIECES = (
+    *("a", "b", "ab", "ERR", ".", "x*", "b+", "a?", "[ab]", "[^a]", r"\d", r"\D", r"\s", r"\S", r"\w", r"\W", r"\."),
+    *(r"\bb", "$", "^", "(a|b)", "(?:ab|c)", "(?P<n>x|y)", "a{2}", "b{1,3}", "c{2,}", r"\n", "é", "[a-c]", "|", r"\Bx"),
+    *("(?i)", "a*?", r'[^\d"]', "{,2}"),
 )
 expressions = st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("".join)
 texts = st.text(st.sampled_from('abcxyABE.\n\r\t 07é"{,}K\x0b'), max_size=24).map(str.encode)
