@@ -247,8 +247,8 @@ async def last(reader: Reader, log: Log, selection: Selection, tally: Tally) -> 
         async with aclosing(history(reader, reading, selection, scratch, tail)) as records:
             async for record in records:
                 kept.put(record)
-        tally.skipped += scratch.skipped
-        tally.notes += scratch.notes
+        tally.skipped += (told for told in scratch.skipped if told not in tally.skipped)
+        tally.notes += (told for told in scratch.notes if told not in tally.notes)
         # The first record of a part may lack its beginning: it must not be among those given.
         enough = scratch.matched > wanted + selection.before
         if tail is None or enough or reading.lines in (0, seen):
