@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime, tzinfo
 
     from meshdiag.logs.record import Level, Record
@@ -62,4 +63,13 @@ class Format(Protocol):
     def level_width(self, line: bytes) -> int | None:
         """The same for ``starts`` and ``level`` together: how many bytes decide both, digits being alike. None where
         that cannot be promised: JSON, a numeric level."""
+        return None
+
+    def fields(self, raw: bytes) -> Mapping[str, Any] | None:
+        """The fields alone, as ``parse`` would give them, where they can be had for less; else None."""
+        return None
+
+    def field_literals(self, name: str) -> tuple[bytes, ...] | None:
+        """Byte strings of which every record holds at least one that has a field at the path ``name``. None where there
+        is no such set."""
         return None

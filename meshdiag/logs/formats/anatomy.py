@@ -12,8 +12,9 @@ _LOOK = 300
 
 _NAME = r"[A-Za-z_][\w.$/@<>-]{0,127}"
 _EDGE = re.compile(r"[\s|:,;=/>\])-]{0,40}")
+_PROCESS_NUMBER = re.compile(r"\d{1,10} -{1,3} (?=\[)")
 _BRACKETED = re.compile(r"\[([^\]\n]{0,120})\][\s:|-]{0,4}")
-_COLON = re.compile(rf"({_NAME}(?:\([\w-]{{1,40}}\))?)(?:\[\d{{1,10}}\])?: +")
+_COLON = re.compile(rf"({_NAME}(?:\([\w-]{{1,40}}\))?)(?:\[\d{{1,10}}\])? {{0,40}}: +")
 _DASH = re.compile(rf"({_NAME}) +(?:-+|\|) +")
 _COLUMN = re.compile(rf"({_NAME})(?: {{2,40}}|\t)(?=\S)")
 _TAGGED = re.compile(rf"({_NAME}) +(?=[\w.]{{1,40}}=)")
@@ -59,7 +60,7 @@ def _end(found: re.Match[str] | None) -> int:
 def _speaker(message: str) -> tuple[str, str, str]:
     """Component, node and message of a line's text: ``[network] …``, ``[main] org.Foo: …``, ``Tag: …``,
     ``name - …``, ``… host app[12]: …``, ``… (kafka.server.KafkaServer)``; the mesh's ``consensus node=… …``."""
-    place, bracketed = 0, ""
+    place, bracketed = _end(_PROCESS_NUMBER.match(message)), ""
     for _ in range(4):
         found = _BRACKETED.match(message, place)
         if found is None:

@@ -115,12 +115,17 @@ def _best(lines: Sequence[bytes], hints: Hints, *, inside: bool, further: bool) 
     best, most = None, 0.0
     for family in (*(() if inside else _AROUND), *_FAMILIES, _strict_text if further else _text):
         for one in family(lines, hints):
-            count = sum(one.time_ns(line[:_LINE]) is not None for line in lines if one.owns(line))
+            count = sum(_understood(one, line) for line in lines)
             if count > most * 1.25:
                 best, most = one, count
         if most * 10 >= len(lines) * 9:
             break
     return best
+
+
+def _understood(one: Owning, line: bytes) -> bool:
+    """Whether a line is a format's, with a time or as the continuation of another."""
+    return one.owns(line) and (one.time_ns(line[:_LINE]) is not None or not one.starts(line))
 
 
 def _docker(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:

@@ -172,6 +172,16 @@ class JsonFormat:
         """The level may stand anywhere."""
         return None
 
+    def fields(self, raw: bytes) -> Mapping[str, Any] | None:
+        """The object itself."""
+        return _object(raw) or {}
+
+    def field_literals(self, name: str) -> tuple[bytes, ...] | None:
+        """The quoted beginning of the first key of the path, and escapes, which may hide it."""
+        first = name.partition(".")[0]
+        plain = first.isascii() and first.replace("_", "").replace("-", "").isalnum()
+        return (b'"' + first.encode(), _ESCAPED_LETTER) if plain else None
+
 
 def _object(raw: bytes) -> dict[str, Any] | None:
     """The object of a record: the whole, or its first line when other lines follow."""
