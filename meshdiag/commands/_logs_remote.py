@@ -32,6 +32,7 @@ MOST = 1_000_000
 
 def run_remote(job: Job, names: tuple[str, ...]) -> int:
     """Ask the source, print what was asked for, judge where ``--errors`` asks for it."""
+    as_typed = job
     asks_loki = job.flags.source == "loki" and not job.flags.follow and job.flags.new_since is None
     if asks_loki and job.selection.since_ns is None:
         job = replace(job, selection=replace(job.selection, since_ns=nanoseconds(job.now - LOKI_LOOKS_BACK)))
@@ -56,7 +57,7 @@ def run_remote(job: Job, names: tuple[str, ...]) -> int:
     if job.flags.errors:
         from meshdiag.commands._logs_verdict import judge_source
 
-        return judge_source(job, open_source(job, names))
+        return judge_source(as_typed, open_source(job, names))
     return ExitCode.PASS
 
 

@@ -477,3 +477,44 @@ def test_nothing_heavy_is_imported(text):
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stderr.splitlines()[-1] == "[]", arguments
+
+
+def test_top_counts_recurring_messages(text):
+    """--top masks what varies: three patterns of sixty lines, for people and for programs."""
+    told = [json.loads(line) for line in logs(text, "--top", "-o", "json").stdout.splitlines()]
+    assert [(one["count"], one["level"]) for one in told] == [(48, "info"), (6, "warn"), (6, "error")]
+    assert told[2]["first_seen"] == "2026-03-09T03:00:00Z"
+    shown = logs(text, "--top", "-l", "error", "--utc").stdout
+    assert "6  error" in shown
+    assert "03:00:00 to 03:00:50" in shown
+
+
+def test_new_since_tells_what_was_not_there_before(tmp_path):
+    """Only the pattern that the time before had not is told; without such a time nothing is called new."""
+    old = [line.replace("boom", f"block {n} is lost") for n, line in enumerate(recent("ERROR", 9, spread=7200))]
+    path = write(tmp_path / "mesh.log", old, recent("ERROR", 3, "disk quota exceeded", spread=600))
+    (told,) = [json.loads(line) for line in logs(path, "--new-since", "30m", "-o", "json").stdout.splitlines()]
+    assert (told["count"], told["before"]) == (3, 0)
+    assert "disk quota exceeded" in told["pattern"]
+    young = logs(path, "--new-since", "3h")
+    assert (young.code, young.stdout) == (0, "")
+    assert "nothing can be called new" in young.stderr
+    assert "nothing is new" in logs(path, "--new-since", "30m", "-v", "-e", "quota", "--until", "1m").stderr
+
+
+def test_stats_is_a_rate_over_time(text):
+    """--stats draws counts over time by level, component or node, and gives them as data."""
+    drawn = logs(text, "--stats", "--utc").stdout
+    assert "records by level" in drawn
+    assert drawn.count("█") > 1
+    rows = logs(text, "--stats", "--by", "node", "-o", "csv").stdout.splitlines()
+    assert rows[0] == "ts,width_s,node,count"
+    assert sum(int(row.rsplit(",", 1)[1]) for row in rows[1:]) == 60
+
+
+def test_an_empty_answer_is_said_on_a_terminal(text):
+    """On a terminal an empty answer says what was looked through; through a pipe it stays empty."""
+    shown = on_terminal("logs", str(text), "-e", "nothing like it")
+    assert shown.code == 0
+    assert "nothing like that in" in shown.output
+    assert logs(text, "-e", "nothing like it").stderr == ""
