@@ -27,11 +27,12 @@ REQUEST_TIMEOUT = "--request-timeout=15s"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Which cluster and namespace are asked, by which program."""
+    """Which cluster and namespace are asked, by which program; ``timeout_s`` bounds one answer."""
 
     namespace: str = ""
     context: str = ""
     program: str = "kubectl"
+    timeout_s: float = TIMEOUT_S
 
     @property
     def flags(self) -> list[str]:
@@ -57,7 +58,7 @@ class Cluster:
     async def get(self, what: Sequence[str]) -> Any:
         """``kubectl get ... -o json``, read. Raises ``SourceError``."""
         async with self.run(["get", *what, "--output=json", REQUEST_TIMEOUT]) as process:
-            answer = await process.output(LARGEST, TIMEOUT_S)
+            answer = await process.output(LARGEST, self.timeout_s)
             code = await process.exit_code()
             if code != 0:
                 raise self.failure(process.said, code)

@@ -21,7 +21,7 @@ SAYINGS = (
         "sign in again; see kubectl config current-context",
     ),
     (
-        r"context .*does not exist|no context exists",
+        r"context .*(does not exist|was not found)|no context exists",
         Trouble.NOT_CONFIGURED,
         "there is no such context",
         "see kubectl config get-contexts",
@@ -70,6 +70,12 @@ SAYINGS = (
     ),
     (r"\(NotFound\)|not found|is not valid for pod", Trouble.NOT_FOUND, "it is not there", "see kubectl get pods"),
     (r"unknown flag|unknown shorthand", Trouble.NOT_AVAILABLE, "this kubectl is too old", "install a newer kubectl"),
+    (
+        r"doesn't have a resource type",
+        Trouble.REJECTED,
+        "the cluster does not know this kind",
+        "see kubectl api-resources",
+    ),
     (
         r"unable to parse requirement|Invalid value|invalid label|found '",
         Trouble.REJECTED,

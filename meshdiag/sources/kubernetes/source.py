@@ -11,7 +11,7 @@ from meshdiag.errors import Trouble, UsageError
 from meshdiag.logs.assembling import Origin
 from meshdiag.logs.record import NS
 from meshdiag.model import Evidence
-from meshdiag.sources.kubernetes.kubectl import Cluster, log_arguments
+from meshdiag.sources.kubernetes.kubectl import TIMEOUT_S, Cluster, log_arguments
 from meshdiag.sources.kubernetes.pods import named, near, read_pods, selector_of
 from meshdiag.sources.streams.evidence import piped_through_grep
 from meshdiag.sources.streams.following import Following
@@ -37,8 +37,8 @@ PAUSE_S = 0.5
 
 
 class Kubernetes:
-    """Pods' logs. See the package for the arguments; ``program`` is the kubectl to run. Raises ``UsageError`` for a
-    name that cannot be one."""
+    """Pods' logs. See the package for the arguments; ``program`` is the kubectl to run, ``timeout_s`` how long a list
+    may take. Raises ``UsageError`` for a name that cannot be one."""
 
     def __init__(
         self,
@@ -51,13 +51,14 @@ class Kubernetes:
         previous: bool = False,
         max_requests: int = MAX_REQUESTS,
         program: str = "kubectl",
+        timeout_s: float = TIMEOUT_S,
         formats: Sequence[Format] = (),
         zone: tzinfo = UTC,
     ) -> None:
         for word in pods:
             if word.startswith("-"):
                 raise UsageError(f"{word!r} is no name of a pod", hint="names begin with a letter or a digit")
-        self._cluster = Cluster(namespace, context, program)
+        self._cluster = Cluster(namespace, context, program, timeout_s)
         self._wanted = _Wanted(self._cluster, tuple(pods), selector, container)
         self._keeper = _Pods(self._cluster, self._wanted, previous=previous, max_requests=max_requests)
         self._previous = previous
