@@ -71,6 +71,8 @@ CASES: dict[str, str] = {
     '{{ printf "%05d|%-5d|%5s|%-5s|%.2s|%+d|%*d|" 42 42 "ab" "ab" "abcd" 7 5 42 }}':
         "00042|42   |   ab|ab   |ab|+7|   42|",
     '{{ printf "%T %T %T %T %v" 5 5.0 "x" true nil }}': "int float64 string bool <nil>",
+    '{{ printf "%+v %+d %x %q" 2.5 5 2.5 $externalLabels }} {{ html nil "a" }}':
+        '2.5 +5 0x1.4p+01 map["region":"eu"] &lt;no value&gt;a',
     '{{ printf "%#x %#q %% %6.2f%% %.3d" 255 "a" 3.14159 5 }}': "0xff `a` %   3.14% 005",
     '{{ html "<a href=\\"x\\">\'&" }} {{ urlquery "a b&c/d" }}': "&lt;a href=&#34;x&#34;&gt;&#39;&amp; a+b%26c%2Fd",
     '{{ safeHtml "<b>" }} {{ graphLink "up == 0" }} {{ tableLink "up" }}':
@@ -102,6 +104,9 @@ ERRORS: dict[str, str] = {
     "{{ gt $value 5 }}": "error calling gt: incompatible types for comparison",
     "{{ $labels.job.foo }}": "can't evaluate field foo in type string",
     "{{ .Nope }}": "can't evaluate field Nope in",
+    "{{ nil }}": "nil is not a command",
+    '{{ 5 "x" }}': "can't give argument to non-function",
+    "{{ $x := $x }}": "undefined variable: $x",
     "{{ len 5 }}": "error calling len: len of type int",
     "{{ humanizeTimestamp 1e300 }}": "cannot be represented as a nanoseconds timestamp since it overflows int64",
     '{{ query "up{" }}': "error calling query: ",

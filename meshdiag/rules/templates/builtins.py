@@ -122,7 +122,7 @@ def _printf(layout: object, *values: object) -> str:
 
 
 def _joined(values: tuple[object, ...]) -> str:
-    return values[0] if len(values) == 1 and isinstance(values[0], str) else _print(*values)
+    return _print(*("<no value>" if value is None else value for value in values))
 
 
 def _html(*values: object) -> str:

@@ -231,6 +231,8 @@ class _Execution:
         first, *rest = command
         if isinstance(first, Function):
             return self._call(first.name, rest, dot, piped)
+        if isinstance(first, Constant) and first.value is None:
+            raise TemplateError("nil is not a command")
         value = self._argument(first, dot)
         if rest or piped:
             raise TemplateError("can't give argument to non-function")
@@ -276,7 +278,10 @@ class _Execution:
     def _base(self, base: str | Pipe, dot: object) -> object:
         if not isinstance(base, str):
             return self.value(base, dot)
-        return next(value for name, value in reversed(self._variables) if name == base)
+        for name, value in reversed(self._variables):
+            if name == base:
+                return value
+        raise TemplateError(f"undefined variable: {base}")
 
     def _query(self, *values: object) -> list[Sample]:
         (text,) = _fitting("query", values, (str,))
@@ -321,8 +326,8 @@ def _pairs(value: object) -> list[tuple[object, object]]:
         return sorted(value.items())
     if value is None:
         return []
-    if isinstance(value, int):
-        raise Unsupported("range over a number")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [(place, place) for place in range(min(value, MAX_STEPS + 1))]
     raise TemplateError(f"range can't iterate over {show(value)}")
 
 

@@ -5,6 +5,7 @@ Source: the documentation of Go's fmt (general, integer, floating-point, string 
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -183,17 +184,25 @@ def sprintf(layout: str, values: Sequence[object]) -> str:
 
 
 def _formatted(verb: str, value: object, flags: str, width: int | None, precision: int | None) -> str:
+    if verb == "v":
+        flags = flags.replace("+", "")  # there it asks for field names
     if verb == "T":
         return _padded(type_name(value), flags, width, numeric=False)
+    if isinstance(value, dict):
+        pairs = sorted(value.items())
+        texts = (":".join(_formatted(verb, one, flags, width, precision) for one in pair) for pair in pairs)
+        return f"map[{' '.join(texts)}]"
     text = _by_verb(verb, value, flags, precision)
     if text is None:
-        return _bad(verb, value, flags)
+        return _bad(verb, value, flags, width, precision)
     return _padded(text, flags, width, numeric=isinstance(value, (int, float)) and verb not in "qctT")
 
 
-def _bad(verb: str, value: object, flags: str) -> str:
-    shown = "" if value is None else f"={_by_verb('v', value, flags, None)}"
-    return f"%!{verb}({type_name(value)}{shown})"
+def _bad(verb: str, value: object, flags: str, width: int | None, precision: int | None) -> str:
+    if value is None:
+        return f"%!{verb}(<nil>)"
+    shown = _padded(_by_verb("v", value, flags, precision) or "", flags, width, numeric=isinstance(value, (int, float)))
+    return f"%!{verb}({type_name(value)}={shown})"
 
 
 def _by_verb(verb: str, value: Any, flags: str, precision: int | None) -> str | None:
@@ -233,6 +242,8 @@ def _of_int(verb: str, value: int, flags: str, precision: int | None) -> str | N
 
 
 def _of_float(verb: str, value: float, flags: str, precision: int | None) -> str | None:
+    if verb in "xX" and precision is None and math.isfinite(value):
+        return _hex_float(value, flags, verb)
     if verb in "xXb":
         raise Unsupported(f"%{verb} of a float64")
     if verb not in "veEfFgG":
@@ -241,6 +252,12 @@ def _of_float(verb: str, value: float, flags: str, precision: int | None) -> str
     if text == "+Inf" and " " in flags and "+" not in flags:
         return " Inf"
     return text if text[0] in "+-" else _sign(False, flags) + text
+
+
+def _hex_float(value: float, flags: str, verb: str) -> str:
+    mantissa, _, exponent = abs(value).hex().partition("p")
+    text = f"{mantissa.rstrip('0').removesuffix('.') if '.' in mantissa else mantissa}p{int(exponent):+03d}"
+    return _sign(math.copysign(1, value) < 0, flags) + (text.upper() if verb == "X" else text)
 
 
 def _of_text(verb: str, text: str, flags: str, precision: int | None) -> str | None:

@@ -193,7 +193,7 @@ class _Parser:
         last = end.end
         rest = (end.tokens or ())[1:]
         if _keyword(end.tokens or ()) == "else":
-            if rest and kind in ("if", "with") and rest[0].text in ("if", "with"):  # else if: a block with this end
+            if rest and kind in ("if", "with") and rest[0].text == kind:  # else if: a block with this end
                 chained = self._block(end, rest[0].text, rest[1:])
                 otherwise = (chained,)
                 last = self._pieces[self._next - 1].end
@@ -228,6 +228,8 @@ class _Parser:
 
     def _pipe(self, tokens: Sequence[Token], where: str) -> Pipe:
         declares, assigns, rest = self._declared(tokens, where)
+        if not assigns:
+            self._variables += declares  # known to what follows already, as in Go, though only there when it is set
         commands: list[tuple[Argument, ...]] = []
         command: list[Argument] = []
         place = 0
@@ -236,16 +238,14 @@ class _Parser:
                 commands.append(self._command(command, len(commands)))
                 command = []
                 place += 1
-                if place == len(rest):
-                    raise TemplateError(f"missing value for {where}")
+                if place == len(rest):  # a bar at the end joins nothing, and Go does not mind
+                    return Pipe(tuple(commands), declares, assigns)
                 continue
             argument, place = self._argument(rest, place, where)
             command.append(argument)
         if not command:
             raise TemplateError(f"missing value for {where}")
         commands.append(self._command(command, len(commands)))
-        if not assigns:
-            self._variables += declares
         return Pipe(tuple(commands), declares, assigns)
 
     def _declared(self, tokens: Sequence[Token], where: str) -> tuple[tuple[str, ...], bool, Sequence[Token]]:
@@ -266,8 +266,8 @@ class _Parser:
         if not arguments:
             raise TemplateError("missing value for command")
         first = arguments[0]
-        if isinstance(first, Constant) and (len(arguments) > 1 or place):
-            raise TemplateError("can't give argument to non-function" if not place else "non executable command")
+        if isinstance(first, Constant) and place:
+            raise TemplateError(f"non executable command in pipeline stage {place + 1}")
         return tuple(arguments)
 
     def _argument(self, tokens: Sequence[Token], place: int, where: str) -> tuple[Argument, int]:
