@@ -6,10 +6,9 @@ other records. A bucket with nothing in it is blank: the least bar is at least o
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.record import Level, moment_of
+from meshdiag.logs.record import NS, Level, moment_of
 from meshdiag.render.ansi import paint
 from meshdiag.render.log_lines import LEVEL_STYLES
 from meshdiag.render.look import BARS
@@ -25,7 +24,9 @@ HEIGHT = 5
 """Lines of the chart of all records."""
 NAME = 14
 TOTAL = 11
+TICK = 10
 MOST_ROWS = 20
+DAY_NS = 86400 * NS
 STYLES = {level.word: LEVEL_STYLES[level] for level in Level}
 
 
@@ -48,7 +49,7 @@ def histogram(
     lines += [_line(name, counts, bars, colour=colour) for name, counts in shown]
     if len(rates.counts) > 1:
         lines.append(_line("total", total, "", colour=False))
-    lines += [f"{'':{NAME + TOTAL + 2}}{line}".rstrip() for line in _axis(rates, len(total), ascii_only, utc=utc)]
+    lines += [f"{'':{NAME + TOTAL + 2}}{line}".rstrip() for line in _axis(rates, width, ascii_only, utc=utc)]
     if len(rates.counts) > MOST_ROWS:
         lines.append(f"{len(rates.counts) - MOST_ROWS} more {rates.by}s are not shown")
     return "\n".join(lines) + "\n" + _untimed(rates)
@@ -89,17 +90,16 @@ def _line(name: str, counts: Sequence[int], bars: str, *, colour: bool) -> str:
     return f"{paint(label, style)} {sum(counts):>{TOTAL - 1},}  {paint(row, style)}".rstrip()
 
 
-def _axis(rates: Rates, size: int, ascii_only: bool, *, utc: bool) -> list[str]:
-    """Ticks and times below the columns: as many as fit, at even distances."""
-    day = rates.width_ns >= 3600 * 10**9 * 12
-    form = "%m-%d" if day else "%H:%M:%S" if rates.width_ns < 60 * 10**9 else "%H:%M"
-    step = 10
-    ticks, labels = [" "] * size, [" "] * (size + 10)
-    for place in range(0, size, step):
-        when = zoned(moment_of(rates.begin_ns) + timedelta(microseconds=place * rates.width_ns // 1000), utc=utc)
-        ticks[place] = "|" if ascii_only else "╵"
-        labels[place : place + 8] = f"{when:{form}}".ljust(8)
-    return ["".join(ticks), "".join(labels[: size + 8])]
+def _axis(rates: Rates, width: int, ascii_only: bool, *, utc: bool) -> list[str]:
+    """Ticks below every tenth column, and the times of these as far as there is room for them."""
+    form = "%m-%d" if rates.width_ns >= DAY_NS // 2 else "%H:%M" if rates.width_ns >= 60 * NS else "%H:%M:%S"
+    room = width - NAME - TOTAL - 2
+    ticks, labels = "", ""
+    for place in range(0, len(rates.total), TICK):
+        when = f"{zoned(moment_of(rates.begin_ns + place * rates.width_ns), utc=utc):{form}}"
+        ticks = f"{ticks:{place}}{'|' if ascii_only else '╵'}"
+        labels = f"{labels:{place}}{when}" if place + len(when) <= room else labels
+    return [ticks, labels]
 
 
 def _untimed(rates: Rates) -> str:
