@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import struct
 import threading
 from collections.abc import Iterable
@@ -64,15 +65,23 @@ class LokiServer:
     stored: list[Stored] = field(default_factory=list)
     tailed: int = 0
     """Tail connections that were opened."""
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Self:
         self._lock = threading.Lock()
-        self._server = Server(self._answer)
+        self._server = Server(self._answer, self.tls)
         self._server.__enter__()
+        self._running = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.__exit__()
+        self.stop()
+
+    def stop(self) -> None:
+        """Be gone, at once."""
+        if self._running:
+            self._running = False
+            self._server.__exit__()
 
     @property
     def url(self) -> str:

@@ -192,8 +192,8 @@ async def _all(loki: Loki, selection: Selection, tally: Tally, pace: Pace) -> As
     to_come = replace(wanted, since_ns=None, tail=None)
     now = time.time_ns()
     follower = _Follower(loki, to_come, tally, pace, await _live_query(loki, to_come, now, tally), now, now)
-    if wanted.since_ns is None:
-        await _know(follower, replace(to_come, since_ns=now - OVERLAP_NS))
+    if wanted.since_ns is None or wanted.since_ns > now - OVERLAP_NS:
+        await _know(follower, replace(to_come, since_ns=now - OVERLAP_NS, until_ns=wanted.since_ns))
     if wanted.since_ns is not None or wanted.tail is not None:
         look = follower.seen.look()
         async with aclosing(loki.records(wanted, tally)) as records:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from meshdiag.logs.where import Both, Present
 from meshdiag.sources.loki import said
 from meshdiag.sources.loki.fields import FieldStages
-from meshdiag.sources.loki.labels import Streams, spellings_outside
+from meshdiag.sources.loki.labels import NOBODY, Streams, spellings_outside
 from meshdiag.sources.loki.lines import line_filters
 from meshdiag.sources.loki.logql import Query, one_of, quoted, sendable, with_matchers
 
@@ -79,7 +79,8 @@ def _of_level(levels: frozenset[Level], names: Names, streams: Streams) -> _Part
     matchers = (f"{names.first}{refused}",) if others else ()
     if streams.always(names.first):
         return _Part(matchers)
-    labelled = [f'({name}!="" and {name}{refused})' if others else f'{name}!=""' for name in names.after]
+    nothing = f"!~{quoted(one_of((*others, *sorted(NOBODY)), also_empty=True))}"
+    labelled = [f"{name}{nothing}" for name in names.after]
     either = " or ".join((said.is_said("level"), f'{names.first}!=""', *labelled))
     return _Part(matchers, (said.stage("level", said.of_levels(levels)), f"| {either}"), exact=False)
 
