@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from meshdiag.logs.selection import Selection
 
 
+BUILT_IN = frozenset({"level", "component", "node", "message", "ts"})
+"""Fields that every record has, whatever its own."""
+
+
 class Matcher:
     """Tests records. Stateless, so one serves any number of files.
 
@@ -25,6 +29,12 @@ class Matcher:
         self._components = frozenset(name.casefold() for name in selection.components)
         self._nodes = frozenset(name.casefold() for name in selection.nodes)
         self._value = _reader(selection.field)
+        self.asks_field_alone = bool(
+            selection.field
+            and selection.field not in BUILT_IN
+            and not (self._components or self._nodes or selection.where)
+        )
+        """Whether a record's fields decide all that is asked of a parsed one."""
         self.windowed = selection.since_ns is not None or selection.until_ns is not None
         """Whether the time of a record matters."""
         self.reads_fields = bool(self._components or self._nodes or selection.where or selection.field)

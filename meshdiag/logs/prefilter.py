@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshdiag.logs.blocks import Block
+from meshdiag.logs.formats import Fielded
+from meshdiag.logs.matching import BUILT_IN
 from meshdiag.logs.necessary import expression, of_words
 from meshdiag.logs.regexes import alternatives
 
@@ -59,6 +61,8 @@ def needles(selection: Selection, form: Format) -> list[Needle]:
         words = form.level_literals(selection.levels)
         if words is not None:
             found.append(Needle(_shortened(words)))
+    if selection.field and selection.field not in BUILT_IN and isinstance(form, Fielded):
+        found.append(Needle(expression=form.field_pattern(selection.field) or b""))
     for pattern in selection.patterns:
         needle = None if pattern.invert else _of_pattern(pattern)
         if needle is not None:

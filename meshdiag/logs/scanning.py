@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshdiag.logs.formats import Fielded
 from meshdiag.logs.prefilter import choose, needles
+from meshdiag.logs.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from meshdiag.logs.blocks import Block
     from meshdiag.logs.formats import Format
@@ -54,6 +56,7 @@ class Scanner:
         self._start_width = _widest(map(form.start_width, _sampled(sample)))
         level_width = _widest(map(form.level_width, _sampled(sample))) if self._levels is not None else 0
         self._width = max(level_width, self._start_width)
+        self._fits = _fields_test(form, matcher)
         self._known: dict[bytes, int] = {}
         self._starts: set[bytes] = set()
         self._carried: int | None = None
@@ -215,7 +218,7 @@ class Scanner:
                 looked = span[1]
                 if not matcher.in_window(time_ns):
                     continue
-            if matcher.reads_fields and not matcher.fits(self._format.parse(raw)):
+            if matcher.reads_fields and not self._fits(raw):
                 continue
             kept.append(span)
         return kept
@@ -241,6 +244,17 @@ class Scanner:
             self._tally.cut += long
             cut.append((begin, begin + self._limit + 1 if long else end))
         return cut
+
+
+def _fields_test(form: Format, matcher: Matcher) -> Callable[[bytes], bool]:
+    """The test of what a record's fields say, parsed no further than it takes."""
+    name = matcher.selection.field
+    if not (matcher.asks_field_alone and isinstance(form, Fielded) and name is not None):
+        return lambda raw: matcher.fits(form.parse(raw))
+    fields = form.fields
+    if "." in name:
+        return lambda raw: matcher.fits(Record(raw, fields=fields(raw)))
+    return lambda raw: fields(raw).get(name) is not None
 
 
 def _heads(block: Block, begins: list[int], width: int) -> bytes:

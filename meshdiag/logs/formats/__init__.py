@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,11 +65,14 @@ class Format(Protocol):
         that cannot be promised: JSON, a numeric level."""
         return None
 
-    def fields(self, raw: bytes) -> Mapping[str, Any] | None:
-        """The fields alone, as ``parse`` would give them, where they can be had for less; else None."""
-        return None
 
-    def field_literals(self, name: str) -> tuple[bytes, ...] | None:
-        """Byte strings of which every record holds at least one that has a field at the path ``name``. None where there
-        is no such set."""
-        return None
+@runtime_checkable
+class Fielded(Protocol):
+    """What a format may have besides, so that records with a field are found without parsing each."""
+
+    def fields(self, raw: bytes) -> Mapping[str, Any]:
+        """The fields alone, as ``parse`` would give them."""
+
+    def field_pattern(self, name: str) -> bytes | None:
+        """A regular expression, of syntax that all engines share, that is found in every record that has a field at
+        the path ``name``. None where there is none."""

@@ -172,15 +172,16 @@ class JsonFormat:
         """The level may stand anywhere."""
         return None
 
-    def fields(self, raw: bytes) -> Mapping[str, Any] | None:
+    def fields(self, raw: bytes) -> Mapping[str, Any]:
         """The object itself."""
         return _object(raw) or {}
 
-    def field_literals(self, name: str) -> tuple[bytes, ...] | None:
-        """The quoted beginning of the first key of the path, and escapes, which may hide it."""
-        first = name.partition(".")[0]
-        plain = first.isascii() and first.replace("_", "").replace("-", "").isalnum()
-        return (b'"' + first.encode(), _ESCAPED_LETTER) if plain else None
+    def field_pattern(self, name: str) -> bytes | None:
+        """The key that the path begins with, or the path as one key; and escapes, which may hide either."""
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name):
+            return None
+        keys = {name, name.partition(".")[0]}
+        return rb'"(?:%s)"[ \t\r\n]*:|\\u00' % "|".join(map(re.escape, sorted(keys))).encode()
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:

@@ -71,12 +71,3 @@ class MixedFormat:
     def level_width(self, line: bytes) -> int | None:
         """That of the commonest format, on its lines."""
         return self.formats[0].level_width(line) if self.formats[0].owns(line) else None
-
-    def fields(self, raw: bytes) -> Mapping[str, Any] | None:
-        """As the format gives them whose the first line is."""
-        return self._of(raw).fields(raw)
-
-    def field_literals(self, name: str) -> tuple[bytes, ...] | None:
-        """The literals of all of them, if all have some."""
-        found = [one.field_literals(name) for one in self.formats]
-        return None if None in found else tuple(dict.fromkeys(one for some in found for one in some or ()))
