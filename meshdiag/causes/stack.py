@@ -46,7 +46,7 @@ def asked_directly(clues: Clues) -> bool:
 @cause(confidence=0.98)
 def scrape_path(clues: Clues) -> Cause | None:
     """Nodes whose own pages contradict what Prometheus has of them."""
-    lied_about = clues.bad("stack.scrape-truth")
+    lied_about = [clue for clue in clues.bad("stack.scrape-truth") if "its page is broken" not in clue.finding.message]
     if not lied_about:
         return None
     nodes = {clue.finding.subject for clue in lied_about}
@@ -57,6 +57,21 @@ def scrape_path(clues: Clues) -> Cause | None:
         f"It is the scrape path, not the mesh: Prometheus says of {names} what {pages} otherwise",
         references([*lied_about, *believed]),
         "meshdiag nodes --witness shows for every node what the two say",
+    )
+
+
+@cause(confidence=0.98)
+def broken_page(clues: Clues) -> Cause | None:
+    """Nodes that are up and taken for down, because Prometheus refuses a page with a broken line."""
+    broken = [clue for clue in clues.bad("stack.scrape-truth") if "its page is broken" in clue.finding.message]
+    if not broken:
+        return None
+    nodes = {clue.finding.subject for clue in broken}
+    down = [clue for clue in clues.bad("nodes.up") if clue.finding.subject in nodes]
+    names = listed(clue.who for clue in broken)
+    statement = f"{names} {'is' if len(nodes) == 1 else 'are'} not down: a line of the metrics page is broken"
+    return Cause(
+        f"{statement}, and Prometheus refuses all of it", references([*broken, *down]), "meshdiag nodes --direct"
     )
 
 

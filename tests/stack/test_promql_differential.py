@@ -6,6 +6,8 @@ end of a range differently.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import math
 import os
@@ -14,7 +16,6 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-EXAMPLES = int(os.environ.get("MESHDIAG_PROMQL_EXAMPLES", "60"))
-"""How many generated queries a run compares."""
+EXAMPLES = int(os.environ.get("MESHDIAG_PROMQL_EXAMPLES", "420"))
+"""How many generated queries a run compares; with the fixed ones 500."""
 TOLERANCE = 1e-9
 STEP_S = 15
 SPAN_S = 3600
@@ -46,19 +47,15 @@ SPAN_S = 3600
 class Both:
     """A running Prometheus and a store with the same samples, the last of them at ``end`` (epoch seconds)."""
 
-    url: str
+    connection: http.client.HTTPConnection
     store: Store
     end: int
     options: Options
 
     def ask(self, path: str, **params: object) -> dict[str, Any]:
         """Prometheus's answer, errors included."""
-        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(params)}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return json.load(answer)  # type: ignore[no-any-return]
-        except urllib.error.HTTPError as error:
-            return json.load(error)  # type: ignore[no-any-return]
+        self.connection.request("GET", f"/api/v1/{path}?{urllib.parse.urlencode(params)}")
+        return json.load(self.connection.getresponse())  # type: ignore[no-any-return]
 
 
 def _samples(end: int) -> dict[str, list[tuple[int, float]]]:
@@ -157,7 +154,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     try:
         url = f"http://127.0.0.1:{port}"
         version = _await_ready(url)
-        yield Both(url, _fill(samples), end, Options(prometheus2=version.startswith("2.")))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        with contextlib.closing(connection):
+            yield Both(connection, _fill(samples), end, Options(prometheus2=version.startswith("2.")))
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -339,7 +338,7 @@ _matcher = st.sampled_from(
     ]
 )
 _duration = st.sampled_from(["15s", "1m", "5m", "7m30s", "20m"])
-_offset = st.sampled_from(["", "", "", " offset 2m", " offset -30s"])
+_offset = st.sampled_from(["", "", "", "", " offset 2m", " offset -30s", " @ start()", " @ end() offset 1m"])
 _range_function = st.sampled_from(
     [
         "rate",
@@ -367,18 +366,71 @@ _function = st.sampled_from("abs exp sqrt ln sgn timestamp sort sort_desc".split
 _aggregation = st.sampled_from(["sum", "avg", "min", "max", "count", "group"])
 _grouping = st.sampled_from(["", " by (job)", " by (instance, job)", " without (instance)", " by (nolabel)"])
 # not atan2: Prometheus 2 forgets to take the name off its result; not %: it blows up the last digit
-_operator = st.sampled_from("+ - * / ^ == != < <= > >= and or unless".split())  # noqa: SIM905
-_matching = st.sampled_from(["", " on (job, instance)", " ignoring (le)", " on (job)", " on ()"])
+_matching = st.sampled_from(
+    [
+        *("", " on (job, instance)", " ignoring (le)", " on (job)", " on ()"),
+        *(" on (job, instance) group_left", " on (job) group_right (version)", " ignoring (le, version) group_left ()"),
+    ]
+)
+_set_matching = st.sampled_from(["", " on (job, instance)", " ignoring (le)", " on (job)", " on ()"])
+_arithmetic = st.sampled_from("+ - * / ^ == != < <= > >=".split())  # noqa: SIM905
+_sets = st.sampled_from(["and", "or", "unless"])
+_scalar = st.sampled_from(
+    ["2", "-0.5", "0", "NaN", "Inf", "time()", "scalar(level)", 'scalar(info{instance="n1"})', "1e9"]
+)
+_wrapped = st.sampled_from(
+    [
+        *("absent({})", "count(absent({}))", "quantile(0.3, {})", "quantile by (job) (0.9, {})", "clamp({}, -5, 5)"),
+        *("clamp_min({}, 3)", "clamp_max({}, 3)", "sum by (job) ({}) > bool 1", "histogram_quantile(0.9, {})"),
+        *("-({})", "vector(scalar({}))", 'label_replace({}, "dst", "$1-x", "instance", "n(.)")', "({}) ^ 2"),
+        *(
+            'label_join({}, "dst", "/", "job", "instance")',
+            'label_replace({}, "instance", "", "job", ".*")',
+            "sort({})",
+        ),
+        *(
+            'count_values("v", count by (job) ({}))',
+            'count_values by (job) ("job", count by (job, instance) ({}))',
+            "timestamp({})",
+        ),
+    ]
+)
+_ranged = st.sampled_from(
+    [
+        *(
+            "quantile_over_time(0.4, {})",
+            "holt_winters({}, 0.4, 0.3)",
+            "absent_over_time({})",
+        ),
+        *(
+            "rate({})",
+            "increase({})",
+            "delta({})",
+            "max_over_time({})",
+            "avg_over_time({})",
+            "deriv({})",
+            "changes({})",
+        ),
+        *("last_over_time({})", "count_over_time({})", "stdvar_over_time({})", "resets({})", "irate({})", "idelta({})"),
+    ]
+)
+_steps = st.sampled_from(["[5m:1m]", "[10m:30s]", "[2m:]", "[7m:45s] offset 1m", "[3m:20s] @ end()"])
 
 
 def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         st.builds("{}({})".format, _function, inner),
         st.builds("{}{} ({})".format, _aggregation, _grouping, inner),
-        st.builds("({}) {}{} ({})".format, inner, _operator, _matching, inner),
-        st.builds("({}) {} 2".format, inner, st.sampled_from(["+", "/", ">", "== bool", "^"])),
-        st.builds("-({})".format, inner),
-        st.builds("histogram_quantile(0.9, {})".format, inner),
+        st.builds("({}) {}{} ({})".format, inner, _arithmetic, _matching, inner),
+        st.builds("({}) {}{} ({})".format, inner, _sets, _set_matching, inner),
+        st.builds("({}) {} {}".format, inner, st.sampled_from(["+", "/", ">", "== bool", "^"]), _scalar),
+        st.builds("{} {} ({})".format, _scalar, st.sampled_from(["-", "*", "<", ">= bool"]), inner),
+        st.builds(lambda shape, expression: shape.replace("{}", expression), _wrapped, inner),
+        # not with @: in a range query Prometheus lets the window of predict_linear run past what the subquery found
+        st.builds("predict_linear(({})[5m:30s], 600)".format, inner),
+        st.builds(
+            lambda shape, expression, steps: shape.replace("{}", f"({expression}){steps}"), _ranged, inner, _steps
+        ),
     )
 
 

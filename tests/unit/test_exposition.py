@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from meshdiag.sources.scrape.exposition import MAX_LINE, MAX_PROBLEMS, Reader, sample_names
+from meshdiag.sources.scrape.exposition import MAX_LINE, MAX_PROBLEMS, TWICE, Reader, sample_names
 from tests.promqltest import close
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "exposition"
@@ -106,6 +107,91 @@ def test_real_pages_agree_with_the_reference(path: Path) -> None:
     }
     assert ours.keys() == seen.keys()
     assert all(close(ours[key], seen[key], 1e-12) or path.name.startswith("dump") for key in seen)
+
+
+COUNTED = {
+    "": 27,
+    "prometheus_tsdb_compaction_chunk_size_bytes": 15,
+    "go_gc_duration_seconds": 7,
+    "net_conntrack_dialer_conn_attempted_total": 4,
+    "go_info": 1,
+}
+"""How many series the sample page has, in all and by the beginning of their names, by upstream's own test."""
+
+
+@pytest.mark.skipif(not _pages(), reason="the samples are not at hand")
+def test_a_page_is_read_to_the_last_series() -> None:
+    """As many series of each family as its authors count, whether all are read or a family alone."""
+    page = (FOLDER / "prometheus" / "metrics-test.prom").read_bytes()
+    everything = Reader().read(page)
+    assert everything.problems == []
+    for family, count in COUNTED.items():
+        assert sum(name.startswith(family) for name, *_rest in everything.samples) == count, family
+        wanted = frozenset(name for name, *_rest in everything.samples if name.startswith(family))
+        assert len(Reader(wanted).read(page).samples) == count, family
+
+
+@pytest.mark.skipif(not _pages(), reason="the samples are not at hand")
+@pytest.mark.parametrize("path", _pages(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_nothing_of_a_real_page_is_called_broken(path: Path) -> None:
+    """Pages of real exporters have no problems, in the format that they are in; what stands twice aside."""
+    page = path.read_bytes()
+    openmetrics = page.rstrip().endswith(b"# EOF")
+    problems = [one for one in Reader().read(page, openmetrics=openmetrics).problems if TWICE not in one]
+    assert problems == []
+
+
+@pytest.mark.skipif(not BROKEN, reason="the samples are not at hand")
+def test_most_of_what_is_no_openmetrics_is_named() -> None:
+    """Of the pages that a strict parser refuses, those that break the syntax are named with their line. Rules about
+    what the values mean (a histogram without a count) are the exporter's business, and Prometheus does not mind."""
+    silent = [str(case["input"]) for case in BROKEN if not _problems(case)]
+    types = "histogram|gaugehistogram|summary|stateset|info|counter|gauge|untyped"
+    meaning = re.compile(rf'# (?:TYPE a_?\w* (?:{types})|UNIT|HELP)|a  1|2",}}')
+    assert [text for text in silent if not meaning.search(text)] == []
+    assert len(silent) < 100
+
+
+def _problems(case: dict[str, object]) -> list[str]:
+    return Reader().read(str(case["input"]).encode("utf-8", "surrogatepass"), openmetrics=True).problems
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"# TYPE b meh", "no type of metric"),
+        (b"", "an empty line"),
+        (b" b 1", "space at the beginning"),
+        (b"b 1 ", "space at the end"),
+        (b"# WHAT b is", "neither HELP, TYPE, UNIT nor EOF"),
+        (b'b{x="1"}1', "no space before the value"),
+        (b"# EOF", "something stands behind # EOF"),
+        (b"b {count:24,sum:100,schema:0}", "a native histogram, which is not read"),
+    ],
+)
+def test_what_openmetrics_forbids_is_named(line: bytes, words: str) -> None:
+    """The line number and what is wrong; the samples around it are kept."""
+    page = Reader().read(b"a 1\n" + line + b"\nc 3\n# EOF\n", openmetrics=True)
+    assert {"a", "c"} <= {name for name, *_rest in page.samples}
+    (problem,) = page.problems
+    assert problem.startswith("line 2: ")
+    assert words in problem
+
+
+def test_a_time_that_is_none_is_named() -> None:
+    """A timestamp beyond all numbers breaks its line, not the page, and not the program."""
+    page = Reader().read(b"a 1 1e999\nb 2 5\n")
+    assert [name for name, *_rest in page.samples] == ["b"]
+    assert "the timestamp is not a number" in page.problems[0]
+
+
+def test_an_endless_label_is_one_named_problem() -> None:
+    """A label value of twenty megabytes breaks its line and nothing else."""
+    text = b'a{x="' + b"y" * 20_000_000 + b'"} 1\nb 2\n'
+    page = Reader().read(text)
+    assert [name for name, *_rest in page.samples] == ["b"]
+    assert len(page.problems) == 1
+    assert "longer than" in page.problems[0]
 
 
 def test_only_the_wanted_names_are_read() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meshdiag.checks.inputs import Inputs
-from meshdiag.checks.readings.contradiction import AGREE, Case, judge
+from meshdiag.checks.readings.contradiction import AGREE, BROKEN, Case, judge
 from meshdiag.checks.readings.roster import Node, Roster
 from meshdiag.checks.readings.witness import Told, narrowed, page_values, still_query
 from meshdiag.checks.stack import HEALTHY, MOST_SUSPECTS, choose, scrape_truth
@@ -123,6 +123,15 @@ def test_a_contradiction_is_the_scrape_paths_fault(case: Case, verdict: Verdict,
     found = said(case)
     assert (found[0], words in found[1]) == (verdict, True), found
     assert found[1].startswith("its page answers, but Prometheus")
+
+
+def test_a_broken_page_is_the_nodes_own_fault() -> None:
+    """Prometheus refuses all of a page for one line: the node is up, and the line is named."""
+    page = replace(reading(), broken="line 3: broken labels: x{a= 1")
+    verdict, message = said(Case(told(up=False), page))
+    assert verdict is Verdict.FAIL
+    assert message == f"{BROKEN}: line 3: broken labels: x{{a= 1"
+    assert said(Case(told(), page)) == (Verdict.PASS, AGREE), "it has become so since the last scrape"
 
 
 def test_a_page_that_is_silent_accuses_nobody() -> None:

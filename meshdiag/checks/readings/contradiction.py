@@ -29,6 +29,7 @@ FEW = 2
 """Of so many metrics a contradiction is no accident (one series may be reset by itself)."""
 SHOWN = 3
 AGREE = "Prometheus and the page agree"
+BROKEN = "it is not down: its page is broken, and Prometheus refuses all of it for one line"
 ANSWERS = "its page answers, but Prometheus"
 """How every finding begins that speaks for the node and against the way to it."""
 
@@ -75,6 +76,8 @@ def _judge(case: Case, threshold: Threshold) -> tuple[Verdict, str]:
 
 def _unread(told: Told, page: Reading) -> tuple[Verdict, str]:
     """Prometheus cannot read a page that answers."""
+    if page.broken:
+        return Verdict.FAIL, f"{BROKEN}: {page.broken}"
     took = page.answered - page.asked
     slow = f"; the page took {human(took, Unit.SECONDS)}" if took >= 1 else ""
     if _settled(told, page_values(page.samples, told.target)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,24 @@ _LABEL = re.compile(
     rb"[ \t]*(?:(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*|(?P<quoted>" + _QUOTED + rb")[ \t]*(?P<equals>=?)[ \t]*)"
     rb"(?P<value>" + _QUOTED + rb")?[ \t]*(?P<comma>,|$)"
 )
+_NATIVE_VALUE = re.compile(rb"[ \t]*\{(?:count|schema|sum):")
+_TYPES = rb"counter|gauge|histogram|gaugehistogram|summary|info|stateset|unknown|untyped"
+_ODD_TYPE = re.compile(
+    rb"^#[ \t]+TYPE[ \t]++(?:" + _QUOTED + rb"|[^\s\"]++)[ \t]++(?!(?:" + _TYPES + rb")[ \t\r]*$)[^\n]*$", re.MULTILINE
+)
+_ODD_LINE = re.compile(
+    rb"^(?:(?P<blank>[ \t]*)$|(?P<begin>[ \t]+)[^\n]+$|(?P<end>[^#\n][^\n]*[ \t])$"
+    rb"|(?P<comment>#(?! (?:HELP|TYPE|UNIT) \S+ [^\n]*$| HELP \S+$| EOF$)[^\n]*)$)",
+    re.MULTILINE,
+)
+_ODD = {
+    "blank": "an empty line",
+    "begin": "space at the beginning",
+    "end": "space at the end",
+    "comment": "neither HELP, TYPE, UNIT nor EOF",
+}
+TWICE = "stands twice"
+"""The words about a sample that is there already: a problem that Prometheus does not refuse a page for."""
 _FIRST_WORD = re.compile(rb"(?:\A|\n)[ \t]*(" + _NAME + rb")")
 _ESCAPE = re.compile(r'\\([\\"n])')
 _UNQUOTED = {"\\": "\\", '"': '"', "n": "\n"}
@@ -82,11 +101,23 @@ class Reader:
         else:
             lines = (_split(line) for line in page.split(b"\n"))
         self._lines(lines, page, openmetrics, result)
+        if self.wanted is None:
+            _note_odd_lines(page, openmetrics, result)
         if self._find is None and self.wanted is not None:
             result.samples = [sample for sample in result.samples if sample[0] in self.wanted]
         if openmetrics and not page.rstrip().endswith(b"# EOF"):
             result.problems.append("the page does not end with # EOF, so it may have been cut short")
         return result
+
+    def parse_line(self, line: bytes, *, openmetrics: bool) -> tuple[bytes, dict[str, str], float, float | None]:
+        """What stands before the value, labels (the name among them), value and timestamp (seconds) of one sample.
+        Raises ``ValueError`` that says what is wrong with the line, and shows it."""
+        try:
+            head, _name, labels, value, time = self._parse(line, openmetrics)
+        except ValueError as error:
+            raise ValueError(f"{error}: {_clip(line)}") from None
+        assert labels is not None
+        return head, labels, value, time
 
     def _lines(self, lines: Iterable[tuple[bytes, bytes]], page: bytes, openmetrics: bool, result: Page) -> None:
         """Take lines, each split into what stands before the value and the rest."""
@@ -126,7 +157,7 @@ class Reader:
                 return
             known = self._heads[head] = (name, labels)
         if head in seen and time is None:
-            page.note(f"line {_line_number(whole, line)}: {_clip(head)} stands twice; the first is kept")
+            page.note(f"line {_line_number(whole, line)}: {_clip(head)} {TWICE}; the first is kept")
             return
         seen.add(head)
         page.samples.append((known[0], known[1], value, time))
@@ -139,6 +170,10 @@ class Reader:
         if found is None or not found.end():
             raise ValueError("no metric name")
         tail = _TAIL.match(line, found.end())
+        if b"{" in line and (_NATIVE_VALUE.match(line, found.end()) or _NATIVE_VALUE.match(found["labels"] or b"")):
+            raise ValueError("a native histogram, which is not read")
+        if openmetrics and line[found.end() : found.end() + 1] != b" ":
+            raise ValueError("no space before the value")
         if tail is None or (found["labels"] is None and line[found.end() : found.end() + 1] not in b" \t"):
             raise ValueError("not a sample (name, labels, value)")
         name = (found["name"] or b"").decode("ascii")
@@ -150,16 +185,39 @@ class Reader:
         time = None
         if tail["time"] is not None:
             time = _number(tail["time"]) / (1.0 if openmetrics else 1000.0)
+            if not isfinite(time):
+                raise ValueError("the timestamp is not a number")
         if tail["exemplar"] is not None and not openmetrics:
             raise ValueError("an exemplar, which this format does not have")
         wanted = self.wanted is None or name in self.wanted
         return found[0], name, labels if wanted else None, value, time
 
 
+def _note_odd_lines(page: bytes, openmetrics: bool, result: Page) -> None:
+    """Note what Prometheus refuses in a page beside broken samples: types that there are not, and in OpenMetrics
+    whatever is between the lines, or behind the end."""
+    for found in _ODD_TYPE.finditer(page):
+        result.note(f"line {_line_at(page, found.start())}: no type of metric: {_clip(found[0])}")
+    if not openmetrics:
+        return
+    for found in _ODD_LINE.finditer(page):
+        if found.start() == len(page) or result.broken > MAX_PROBLEMS:
+            break
+        what = _ODD[found.lastgroup or "blank"]
+        result.note(f"line {_line_at(page, found.start())}: {what}: {_clip(found[0])}")
+    end = page.find(b"\n# EOF\n") + 1
+    if end and end + len(b"# EOF\n") < len(page):
+        result.note(f"line {_line_at(page, end)}: something stands behind # EOF")
+
+
+def _line_at(page: bytes, place: int) -> int:
+    return page.count(b"\n", 0, place) + 1
+
+
 def _split(line: bytes) -> tuple[bytes, bytes]:
     """A line in two: what stands before the value, and the rest."""
-    head, _, value = line.rpartition(b" ")
-    return (head, b" " + value) if value else (b"", line)
+    head, space, value = line.rpartition(b" ")
+    return (head, space + value) if space and value else (b"", line)
 
 
 def _finder(wanted: frozenset[str]) -> re.Pattern[bytes] | None:
@@ -178,7 +236,7 @@ def _finder(wanted: frozenset[str]) -> re.Pattern[bytes] | None:
 def _line_number(page: bytes, line: bytes) -> int:
     """Where a line stands in a page; looked up only for lines that are broken."""
     place = (b"\n" + page).find(b"\n" + line)
-    return page.count(b"\n", 0, max(place, 0)) + 1
+    return _line_at(page, max(place, 0))
 
 
 def _number(text: bytes) -> float:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.promql.store import STALE_NAN, Store, StoredSeries
 from meshdiag.sources.scrape.exposition import Reader, sample_names
+from meshdiag.sources.scrape.history import MAX_TIME_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,6 +142,8 @@ class Observed:
             touched.add(key)
             time = asked
             if stamp is not None:
+                if abs(stamp) > MAX_TIME_S:
+                    continue
                 node.timed.add(key)
                 time = round(stamp * 1000)
             series = known.get(key)

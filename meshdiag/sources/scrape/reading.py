@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshdiag.sources.scrape.exposition import Reader
+from meshdiag.sources.scrape.exposition import TWICE, Page, Reader
 from meshdiag.sources.scrape.pages import PageFetcher
 
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One node's page. ``asked`` and ``answered``: epoch seconds. ``samples``: those of the wanted names, with the
-    page's own labels. ``error`` says why there are none, "" where the page answers."""
+    page's own labels. ``error`` says why there are none, "" where the page answers. ``broken``: the first line of the
+    page that cannot be read, for which Prometheus refuses all of it; "" where there is none."""
 
     asked: float
     answered: float
     samples: tuple[Sample, ...] = ()
     error: str = ""
+    broken: str = ""
 
 
 async def read_pages(
@@ -40,10 +42,12 @@ async def read_pages(
     limit = endpoint.timeout_s if patience_s is None else min(patience_s, endpoint.timeout_s)
     fetcher = PageFetcher(replace(endpoint, timeout_s=limit), concurrency=concurrency, max_page_bytes=max_page_bytes)
     pages = await fetcher.fetch_all(nodes)
-    reader = Reader(names)
+    reader = Reader()
     readings = {}
     for node, page in zip(nodes, pages, strict=True):
-        samples = () if page.error else tuple(reader.read(page.body, openmetrics=page.openmetrics).samples)
         error = page.error.message if page.error else ""
-        readings[node.instance] = Reading(page.asked, page.answered, samples, error)
+        read = Page() if error else reader.read(page.body, openmetrics=page.openmetrics)
+        samples = tuple(sample for sample in read.samples if sample[0] in names)
+        broken = next((problem for problem in read.problems if TWICE not in problem), "")
+        readings[node.instance] = Reading(page.asked, page.answered, samples, error, broken)
     return readings
