@@ -97,7 +97,7 @@ class DirectAlerts:
 
 def sum_up(standings: Sequence[Standing], seen: Seen) -> str:
     """One line: how many alerts stand how, the worst by name, and how many nodes were not seen."""
-    loud = [one for one in standings if one.verdict is not Verdict.PASS]
+    loud = [one for one in standings if one.verdict not in (Verdict.PASS, Verdict.SKIP)]
     counts = {state: sum(one.state == state for one in loud) for state in (WOULD_FIRE, PENDING, UNKNOWN)}
     named = list(dict.fromkeys(_called(one) for one in loud if one.state != UNKNOWN))
     who = f": {', '.join(named[:3])}{f' and {len(named) - 3} more' if len(named) > 3 else ''}" if named else ""
@@ -106,6 +106,8 @@ def sum_up(standings: Sequence[Standing], seen: Seen) -> str:
     text = f"{' and '.join(said)}{who}" if said else f"none of {_many(len(standings) - harmless, 'alert')} would fire"
     if harmless:
         text += f"; {harmless} more only {'tells' if harmless == 1 else 'tell'} (informational, or always firing)"
+    if left_out := sum(one.left_out for one in standings):
+        text += f"; {left_out} left out, because rates need two looks (--gap)"
     if counts[UNKNOWN]:
         text += f"; {counts[UNKNOWN]} cannot be known"
     if seen.silent:

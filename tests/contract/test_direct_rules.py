@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -137,6 +138,7 @@ async def test_rates_come_from_two_looks_and_say_over_how_long() -> None:
     assert seen.standings[1].reason == "seen over 0 s; the rule looks at 5 m"
     assert any("rates are what was seen" in note for note in seen.notes)
     assert (once.state, once.reason) == ("unknown", "a rate needs two looks at the pages, and only one was asked for")
+    assert once.verdict is Verdict.SKIP
 
 
 async def test_looking_again_keeps_the_state() -> None:
@@ -221,6 +223,10 @@ def test_the_summary_names_the_worst_and_counts_the_rest() -> None:
     assert sum_up(some.standings, some) == (
         "1 would fire and 1 pending: A on n1, B on h:2; 1 more only tells (informational, or always firing);"
         " 1 cannot be known; 1 of 7 nodes does not answer"
+    )
+    short = seen(replace(standing("D", "unknown"), left_out=True), standing("E", "quiet"))
+    assert sum_up(short.standings, short) == (
+        "none of 2 alerts would fire; 1 left out, because rates need two looks (--gap)"
     )
     calm = seen(standing("D", "quiet"), standing("E", "quiet"))
     assert sum_up(calm.standings, calm) == "none of 2 alerts would fire"

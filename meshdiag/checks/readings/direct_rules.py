@@ -38,6 +38,7 @@ EVERYTHING = '{__name__!=""}'
 """Asked for beside the rules where a template asks queries of its own."""
 KEPT_MS = 600_000
 """Samples are kept so much longer than the longest range of the rules, at least."""
+ONE_LOOK = "a rate needs two looks at the pages, and only one was asked for"
 MOST_SETTLING = 3
 """Steps before the first, at most: recorded series that others are recorded from, over several groups."""
 TIDY_EVERY = 20
@@ -59,6 +60,8 @@ class Standing:
     annotations: Mapping[str, str] = field(default_factory=dict)
     value: float | None = None
     since: datetime | None = None
+    left_out: bool = False
+    """Whether it is unknown because the user asked not to look that far."""
 
     @property
     def severity(self) -> str:
@@ -74,7 +77,7 @@ class Standing:
     def verdict(self) -> Verdict:
         """By state and severity. A pending alert warns: nobody knows for how long it has held."""
         if self.state == UNKNOWN:
-            return Verdict.UNKNOWN
+            return Verdict.SKIP if self.left_out else Verdict.UNKNOWN
         if self.state == QUIET or self.severity in UNGRADED or is_watchdog(self.rule.name):
             return Verdict.PASS
         return Verdict.FAIL if self.state == WOULD_FIRE and self.severity in CRITICAL else Verdict.WARN
@@ -191,7 +194,7 @@ class DirectRules:
                 return absence.message
             return f"{selector} has no sample now"
         if wanted.window and not scrape.observed_s:
-            return "a rate needs two looks at the pages, and only one was asked for"
+            return ONE_LOOK
         return ""
 
     def _why_quiet(self, rule: Rule, scrape: Scrape) -> str:
@@ -273,4 +276,6 @@ def _templates(rule: Rule) -> Iterable[str]:
 def _of_rule(outcome: Outcome, state: str, reason: str) -> Standing:
     rule = outcome.rule
     own = {name: text for name, text in rule.labels.items() if "{{" not in text}
-    return Standing(state, rule, outcome.group.name, outcome.group.file, {**own, "alertname": rule.name}, reason)
+    labels = {**own, "alertname": rule.name}
+    left_out = reason == ONE_LOOK
+    return Standing(state, rule, outcome.group.name, outcome.group.file, labels, reason, left_out=left_out)
