@@ -366,3 +366,19 @@ def test_a_users_broken_format_is_refused(regex: str, said: str) -> None:
     with pytest.raises(ConfigError, match="'ours'") as refused:
         custom("ours", regex)
     assert said in str(refused.value)
+
+
+def test_a_level_that_comes_late_is_found() -> None:
+    """Levels count where the sample had none, or none in capitals: right behind the time, or at the start of text
+    without times."""
+    stamped = [b"2025-06-01T00:00:00Z said so"] * 300
+    assert detect(stamped, HINTS).level(b"2025-06-01T00:00:00Z ERROR said") is Level.ERROR
+    assert detect(stamped, HINTS).level(b"2025-06-01T00:00:00Z errors said") is None
+    noted = [b"2025-06-01T00:00:00.1Z 0 [Note] [MY-1] said"] * 300
+    assert detect(noted, HINTS).level(b"2025-06-01T00:00:00.1Z 0 [ERROR] [MY-2] said") is Level.ERROR
+    plain = detect([b"said so"] * 300, HINTS)
+    assert [plain.level(line) for line in (b"ERROR: said", b"[FATAL] said", b"error: said")] == [
+        Level.ERROR,
+        Level.FATAL,
+        None,
+    ]

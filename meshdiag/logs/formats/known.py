@@ -135,8 +135,6 @@ KNOWN = (
     Known(_SEVERITIES, lambda line: re.match(rb"\d{4}-\d\d-\d\d[T ]\S{0,30} [A-Z][a-z]\(", line) is not None),
 )
 
-PLAIN = Header("text without times", rb"(?!)", None)
-
 
 def leveled(styles: frozenset[Style]) -> Header:
     """Lines without a time that begin with a level: ``WARNING: …``, ``[error] …``, ``ERROR:root:…``, ``panic: …``."""
@@ -144,6 +142,10 @@ def leveled(styles: frozenset[Style]) -> Header:
     words = b"|".join(sorted(levels, reverse=True))
     lead = rb"[\[<( ]{0,3}(?P<level>" + words + rb")(?=[\]>):|]| +[:|-] | {1,8}\[|\[\d{1,9}\])[\]>)]?"
     return Header("text without times", lead, None, b"", levels, word_marks(styles))
+
+
+PLAIN = leveled(frozenset({Style.UPPER}))
+"""For text of which nothing is known."""
 
 
 def worded() -> Header:

@@ -131,11 +131,10 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
             words.setdefault(slot, Counter())[word] += 1
     chosen = _chosen(slots, len(stamped))
     name = f"text ({shape.name})"
-    if not chosen:
-        return Header(name, time, shape)
-    if chosen[0].kind == "letter":
+    if chosen and chosen[0].kind == "letter":
         return _lettered(name, shape, time, chosen, [word for slot in chosen for word in words[slot]])
     styles = _styles(words[slot] for slot in chosen)
+    chosen = chosen or [_Slot(0, "word")]  # capitals right behind the time are a level, also where the first comes late
     levels = {word.encode(): level for word, level in spelled(styles).items()}
     if chosen[0].tokens < 0:
         return Header(name, _leading(levels, time), shape, b"", levels, word_marks(styles))
@@ -210,14 +209,16 @@ def _chosen(slots: Counter[_Slot], stamped: int) -> list[_Slot]:
 
 
 def _styles(words: Iterable[Counter[str]]) -> frozenset[Style]:
-    """The styles that make up more than a tenth of the words."""
+    """The styles of at least one word in a hundred, capitals where there are none. MySQL writes ``Note`` and ``ERROR``,
+    the latter seldom, so that capitals go with words that begin with one."""
     styles: Counter[Style] = Counter()
     for counts in words:
         for word, count in counts.items():
             style = style_of(word)
             if style is not None:
                 styles[style] += count
-    return frozenset(style for style, count in styles.items() if count * 10 > styles.total())
+    found = {style for style, count in styles.items() if count * 100 >= styles.total()}
+    return frozenset(found if found == {Style.LOWER} else found | {Style.UPPER})
 
 
 def _alternatives(levels: Mapping[bytes, Level]) -> bytes:
