@@ -15,6 +15,7 @@ import gzip
 import json
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -241,6 +242,8 @@ ALERT = {
 
 def content(kind: str, path: str) -> tuple[bytes, str]:
     """Body and content type that suit a path: ``good``, or one of the content faults."""
+    if "/loki/api/" in path:
+        return json.dumps(_loki(kind, path)).encode(), "application/json"
     if "/api/v2/" in path:
         return json.dumps(_alertmanager(kind, path)).encode(), "application/json"
     if "/api/v1/" in path:
@@ -248,6 +251,18 @@ def content(kind: str, path: str) -> tuple[bytes, str]:
     if path.startswith("/-/"):
         return b"Prometheus Server is Ready.\n", "text/plain"
     return _page(kind).encode(), "text/plain; version=0.0.4"
+
+
+def _loki(kind: str, path: str) -> Any:
+    if path.endswith("buildinfo"):
+        return {"version": HOSTILE if kind == "hostile-labels" else "3.7.6"}
+    labels = {"job": "agent-mesh", "node": HOSTILE if kind == "hostile-labels" else "n1"}
+    if path.endswith("/series"):
+        return {"status": "success", "data": [labels]}
+    line = HOSTILE if kind == "hostile-labels" else '{"level": "error", "loss": NaN}'
+    stream = {"stream": labels, "values": [[str(time.time_ns()), line]]}
+    many = {"good": 1, "empty-result": 0, "duplicated-series": 2}.get(kind, 1)
+    return {"status": "success", "data": {"resultType": "streams", "result": [stream] * many}}
 
 
 def _prometheus(kind: str, path: str) -> Any:

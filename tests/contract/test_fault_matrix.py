@@ -11,10 +11,12 @@ import pytest
 
 from meshdiag.context import Endpoint, NodeAddress
 from meshdiag.errors import QueryError, SourceError, Trouble
+from meshdiag.logs.record import Level
 from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
 from meshdiag.sources.alertmanager import Alertmanager
 from meshdiag.sources.docker import Docker, EngineAddress
+from meshdiag.sources.loki import Loki
 from meshdiag.sources.prometheus import Prometheus
 from meshdiag.sources.scrape import Scrape
 from tests.faulty import FAULTS, Fault, faulty
@@ -44,6 +46,12 @@ async def _scrape(endpoint: Endpoint) -> Any:
     return await Scrape((node,), endpoint, single_look=True).instant("mesh_peer_count")
 
 
+async def _loki(endpoint: Endpoint) -> Any:
+    selection = Selection(levels=frozenset({Level.ERROR}))
+    async with Loki(endpoint, '{job="agent-mesh"}') as source:
+        return [record async for record in source.records(selection, Tally())]
+
+
 SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Prometheus.instant": lambda endpoint: _prometheus(endpoint, lambda source: source.instant("up")),
     "Prometheus.identify": lambda endpoint: _prometheus(endpoint, lambda source: source.identify()),
@@ -51,6 +59,7 @@ SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Alertmanager.alerts": lambda endpoint: _alertmanager(endpoint, lambda source: source.alerts()),
     "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
     "Docker.records": _docker,
+    "Loki.records": _loki,
     "Scrape.instant": _scrape,
 }
 

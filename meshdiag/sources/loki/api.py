@@ -62,6 +62,8 @@ class Api:
 
     def __init__(self, http: HttpClient) -> None:
         self.http = http
+        self.hangs = False
+        """Whether it answered nothing at all, not even whether it is ready."""
 
     async def query_range(self, query: str, start_ns: int, end_ns: int, limit: int, *, newest_first: bool) -> Page:
         """The oldest, or newest, ``limit`` lines of a window, its end not included. Raises ``SourceError``,
@@ -115,7 +117,8 @@ class Api:
         """Raise that it is starting, where it says so; a query asked meanwhile gets no answer."""
         try:
             said = await self.ready()
-        except SourceError:
+        except SourceError as silent:
+            self.hangs = silent.trouble is Trouble.TIMEOUT
             return
         if said is not None and "<" not in said:
             raise self.http.where().error(

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from meshdiag.errors import ConfigError, QueryError, SourceError
+from meshdiag.errors import ConfigError, QueryError, SourceError, Trouble
 from meshdiag.logs.matching import Matcher
 from meshdiag.logs.record import NS
 from meshdiag.model import Evidence
@@ -48,6 +48,8 @@ LOOKBACK_NS: Final = HOUR_NS
 """How far a question without a beginning looks back: Loki's own default."""
 WIDENING_NS: Final = (HOUR_NS, 24 * HOUR_NS, 7 * 24 * HOUR_NS, 30 * 24 * HOUR_NS)
 """How far a question for the last lines looks back, step by step, until they are found."""
+GONE: Final = frozenset({Trouble.REFUSED, Trouble.UNKNOWN_HOST, Trouble.UNREACHABLE, Trouble.TLS, Trouble.STARTING})
+"""Troubles that the next question would only meet again."""
 SAMPLE: Final = 100
 """Lines that are looked at before conditions on their fields are sent."""
 
@@ -170,7 +172,9 @@ class Loki:
             return Streams()
         try:
             series = await self.api.series(self.selector, start_ns, end_ns)
-        except SourceError:
+        except SourceError as error:
+            if error.trouble in GONE or self.api.hangs:
+                raise
             return Streams()
         labels = (self.names.level.first, self.names.component.first, self.names.node.first)
         return Streams({label: frozenset(one.get(label, "") for one in series) or frozenset({""}) for label in labels})
