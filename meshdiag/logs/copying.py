@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from meshdiag.logs import helping
 from meshdiag.logs.seeking import Reach, Seeker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from meshdiag.logs.blocks import Blocks
     from meshdiag.logs.files import LogFile
@@ -59,7 +61,7 @@ class Copier:
         log = self._job.open(file)
         if log is None:
             return
-        with log:
+        with log, _without_collector():
             if not log.seekable:
                 self._through(log.blocks(buffer=self._buffer), self._job.scanner(log, log.size), prompt=True)
                 return
@@ -149,6 +151,18 @@ def _parts(log: OpenLog, begin: int, end: int) -> list[tuple[int, int]]:
     places = Seeker(log.read_at, log.format, log.begin, end, Reach(lines=1))
     cuts = sorted({begin, *(places.start_after(place) for place in range(begin + size, end, size)), end})
     return list(pairwise(cuts))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of short-lived tuples and no cycle among them: looking for cycles costs a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _widen(descriptor: int) -> None:

@@ -203,24 +203,31 @@ class Scanner:
 
     def _tested(self, block: Block, spans: list[Span], *, met: bool) -> list[Span]:
         """Those of the records that meet everything but the level; ``met``: the patterns are known to be."""
-        matcher = self._matcher
-        if met and not matcher.windowed and not matcher.reads_fields:
-            return spans
+        if not met:
+            spans = self._holding(block, spans, self._matcher.holds)
+        if self._matcher.windowed:
+            spans = self._in_window(block, spans)
+        return self._holding(block, spans, self._fits) if self._matcher.reads_fields else spans
+
+    def _holding(self, block: Block, spans: list[Span], test: Callable[[bytes], bool]) -> list[Span]:
+        """Those of the records whose bytes pass a test."""
+        if self.cuts(block):
+            return [span for span in spans if test(self.raw(block, span))]
+        text = block.text(len(spans))
+        if isinstance(text, bytes):
+            return [(begin, end) for begin, end in spans if test(text[begin : end - 1])]
+        return [(begin, end) for begin, end in spans if test(bytes(text[begin : end - 1]))]
+
+    def _in_window(self, block: Block, spans: list[Span]) -> list[Span]:
+        """Those of the records whose time, or that of the record before where they have none, is in the window."""
         kept: list[Span] = []
-        looked, time_ns = 0, self._carried
+        looked, earlier = 0, self._carried
         for span in spans:
-            raw = self.raw(block, span)
-            if not (met or matcher.holds(raw)):
-                continue
-            if matcher.windowed:
-                own = self._format.time_ns(raw)
-                time_ns = self._time_before(block, span[0], looked, time_ns) if own is None else own
-                looked = span[1]
-                if not matcher.in_window(time_ns):
-                    continue
-            if matcher.reads_fields and not self._fits(raw):
-                continue
-            kept.append(span)
+            own = self._format.time_ns(self.raw(block, span))
+            earlier = self._time_before(block, span[0], looked, earlier) if own is None else own
+            looked = span[1]
+            if self._matcher.in_window(earlier):
+                kept.append(span)
         return kept
 
     def _time_before(self, block: Block, end: int, floor: int, otherwise: int | None) -> int | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats import jsonkeys
-from meshdiag.logs.formats.jsonreading import read_object
+from meshdiag.logs.formats.jsonreading import quick_object, read_object
 from meshdiag.logs.formats.lines import bare, continues, text_of
 from meshdiag.logs.levels import (
     EVERY_STYLE,
@@ -174,7 +174,8 @@ class JsonFormat:
 
     def fields(self, raw: bytes) -> Mapping[str, Any]:
         """The object itself."""
-        return _object(raw) or {}
+        found = quick_object(raw)
+        return (_object(raw) or {}) if found is None else found
 
     def field_pattern(self, name: str) -> bytes | None:
         """The key that the path begins with, or the path as one key; and escapes, which may hide either."""

@@ -39,13 +39,13 @@ class _Reader:
 
     def __init__(self) -> None:
         self._left = _PATIENCE
-        self._fast: Callable[[bytes | str], Any] | None = None
+        self.fast: Callable[[bytes | str], Any] | None = None
         self._slow = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_refuse).decode
 
     def read(self, raw: bytes) -> Any:
         """The value of a JSON text. Raises ``ValueError``."""
-        if self._fast is not None:
-            return self._fast(raw)
+        if self.fast is not None:
+            return self.fast(raw)
         self._left -= 1
         if self._left < 0 or len(raw) > 65_536 or b"\\ud" in raw or b"\\uD" in raw:
             return self._load_fast()(raw)
@@ -55,14 +55,27 @@ class _Reader:
             return self._load_fast()(raw)
 
     def _load_fast(self) -> Callable[[bytes | str], Any]:
-        if self._fast is None:
+        if self.fast is None:
             import orjson
 
-            self._fast = orjson.loads
-        return self._fast
+            self.fast = orjson.loads
+        return self.fast
 
 
 _reader = _Reader()
+
+
+def quick_object(raw: bytes) -> dict[str, Any] | None:
+    """The same as ``read_object`` for most objects, at little more than the library's cost; None where that must be
+    asked."""
+    fast = _reader.fast
+    if fast is None or raw[:1] != b"{":
+        return None
+    try:
+        found: dict[str, Any] = fast(raw)
+    except ValueError:
+        return None
+    return found
 
 
 def read_object(raw: bytes) -> dict[str, Any] | None:
