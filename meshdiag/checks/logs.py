@@ -113,9 +113,9 @@ def judge_node(node: str, levels: dict[str, int], minutes: float, threshold: Thr
     fatal = levels.get("FATAL", 0)
     rate = (levels.get("ERROR", 0) + fatal) / minutes
     verdict = threshold.judge(rate)
-    message = "hardly any errors" if verdict is Verdict.PASS else "logs many errors"
+    message = "hardly any errors" if verdict is Verdict.PASS else "logs many errors" if node else "many errors"
     if fatal and verdict is Verdict.PASS:
-        verdict, message = Verdict.WARN, "has logged a fatal error"
+        verdict, message = Verdict.WARN, "has logged a fatal error" if node else "a fatal error"
     last = next((one.time for one in log.examples if one.node == node), None)
     return Finding(node or LOG, verdict, message, rate, UNIT, threshold, last, {"node": node} if node else {})
 
@@ -151,7 +151,8 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
     elif worst.unit != UNIT:
         text = worst.message
     else:
-        text = f"{worst.subject} {worst.message} ({human(worst.value or 0.0, UNIT)}{rate_before(log, before)})"
+        subject = f"{worst.subject} " if worst.labels else ""
+        text = f"{subject}{worst.message} ({human(worst.value or 0.0, UNIT)}{rate_before(log, before)})"
     return "; ".join((text, *log.refused))
 
 

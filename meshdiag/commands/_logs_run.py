@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from meshdiag.commands._logs_output import format_of, open_sink, say, say_tally
@@ -174,7 +176,10 @@ def _print(job: Job, files: Sequence[LogFile], kept: list[Record] | None) -> Non
     flags = job.flags
     if flags.quiet and kept is None:
         return
-    if flags.count:
+    alike = repeat_one_another(job, files)
+    if flags.count and alike:
+        print_count(job, sum(1 for _ in found_in(job, files)))
+    elif flags.count:
         from meshdiag.logs.search import count
 
         print_count(job, count(files, job.selection, job.tally, formats=job.formats))
@@ -182,17 +187,38 @@ def _print(job: Job, files: Sequence[LogFile], kept: list[Record] | None) -> Non
         from meshdiag.commands._logs_summaries import summarise
 
         summarise(job, files)
-    elif kept is None and _plain(flags):
+    elif kept is None and _plain(flags) and not alike:
         from meshdiag.logs.search import copy
 
         sys.stdout.flush()
         copy(files, job.selection, sys.stdout.fileno(), job.tally, formats=job.formats)
     else:
-        from meshdiag.logs.search import search
+        records = found_in(job, files)
+        put_all(job, records if kept is None else _keeping(records, kept), [one.path for one in files])
 
-        names = [one.path for one in files]
-        records = search(files, job.selection, job.tally, formats=job.formats)
-        put_all(job, records if kept is None else _keeping(records, kept), names)
+
+def repeat_one_another(job: Job, files: Sequence[LogFile]) -> bool:
+    """Whether records may stand in several of the files: the context's own logs, which the mesh writes side by side.
+    With the records around a match nothing is left out: they are to be seen as they stand."""
+    several = len({one.live for one in files}) > 1
+    return several and not job.named and not (job.selection.before or job.selection.after)
+
+
+def found_in(job: Job, files: Sequence[LogFile]) -> Iterator[Record]:
+    """The wanted records of files, each once where they repeat one another."""
+    from meshdiag.logs.search import search
+
+    asked = job.selection
+    if not repeat_one_another(job, files):
+        return search(files, asked, job.tally, formats=job.formats)
+    from meshdiag.logs.twins import once
+
+    lives = len({one.live for one in files})
+    whole = replace(asked, head=None, tail=None if asked.tail is None else asked.tail * lives)
+    records = once(search(files, whole, job.tally, formats=job.formats), job.tally)
+    if asked.tail is not None:
+        return iter(deque(records, maxlen=asked.tail))
+    return records if asked.head is None else islice(records, asked.head)
 
 
 def _keeping(records: Iterable[Record], kept: list[Record]) -> Iterator[Record]:

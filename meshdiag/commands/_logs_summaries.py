@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.commands._logs_output import format_of, say
+from meshdiag.commands._logs_run import found_in, repeat_one_another
 from meshdiag.logs.patterns import BASELINE_NS, Patterns, new_since, top
 from meshdiag.logs.rates import Course, rates
 from meshdiag.logs.record import nanoseconds
@@ -36,8 +38,12 @@ SHOWN = 30
 
 
 def summarise(job: Job, files: Sequence[LogFile]) -> None:
-    """Sum log files up."""
+    """Sum log files up; where they repeat one another, record by record."""
     flags = job.flags
+    if repeat_one_another(job, files):
+        whole = replace(job.selection, head=None, tail=None, since_ns=window_of_summary(job))
+        summarise_records(job, found_in(replace(job, selection=whole), files))
+        return
     if flags.stats:
         room = columns(_width())
         _print_rates(
@@ -92,15 +98,11 @@ def _edge(job: Job) -> int:
 
 
 def _fresh(found: Found) -> Found:
-    from dataclasses import replace
-
     return replace(found, patterns=tuple(one for one in found.patterns if not one.before))
 
 
 def _known(job: Job, found: Found) -> Found:
     """What is new; nothing, and a word about it, where there is nothing to compare with."""
-    from dataclasses import replace
-
     if found.baseline:
         if not found.patterns:
             say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from meshdiag.logs.files import LogFile
     from meshdiag.logs.record import Record
     from meshdiag.logs.source import LogSource
+
+
+HINT = "what recurs and what is new: the same with --top, with --new-since 1h"
+"""The next step for whoever has the lines themselves before their eyes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ def _judge(job: Job, log: ErrorLog, before: ErrorLog, judged: Judged) -> int:
         _print_report(job, outcome)
     else:
         stream = sys.stdout if job.flags.quiet else sys.stderr
-        stream.write(verdict_text(verdict, outcome, errors, stream))
+        stream.write(verdict_text(verdict, replace(outcome, hint=HINT), errors, stream))
         stream.flush()
     return ExitCode.of(verdict, Verdict(job.flags.fail_on))
 

@@ -60,4 +60,5 @@ def verdict_text(verdict: Verdict, outcome: Outcome, check: Check, stream: TextI
 
 def _finding(one: Finding) -> str:
     value = "" if one.value is None or one.unit == "count" else f" ({human(one.value, one.unit)})"
-    return f"{one.subject} {one.message}{value}"
+    subject = f"{one.subject} " if one.labels else ""
+    return f"{subject}{one.message}{value}"

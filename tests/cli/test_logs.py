@@ -518,3 +518,21 @@ def test_an_empty_answer_is_said_on_a_terminal(text):
     assert shown.code == 0
     assert "nothing like that in" in shown.output
     assert logs(text, "-e", "nothing like it").stderr == ""
+
+
+def test_the_contexts_logs_repeat_one_another_and_are_told_once(tmp_path):
+    """The mesh writes JSON and text: without a path each record comes once; files that are named are told whole."""
+    lines = [text_line(n, "ERROR", "consensus", f"lost {n}") for n in range(5)]
+    told = [json_line(n, "ERROR", message=f"lost {n}") for n in range(5)]
+    (tmp_path / "mesh.log").write_text("\n".join([*lines, text_line(9, "ERROR", "consensus", "only here"), ""]))
+    (tmp_path / "mesh.json").write_text("\n".join([*told, ""]))
+    both = f"{tmp_path}/mesh.log", f"{tmp_path}/mesh.json"
+    environment = {"MESHDIAG_LOGS": ",".join(both)}
+    ran = logs("-l", "error", environment=environment)
+    assert ran.stdout.splitlines() == [*told, text_line(9, "ERROR", "consensus", "only here")]
+    assert "5 records that another of the files holds as well are left out" in ran.stderr
+    assert logs("--count", environment=environment).stdout == "6\n"
+    assert len(logs("--tail", "3", environment=environment).stdout.splitlines()) == 3
+    assert logs("--head", "1", environment=environment).stdout == told[0] + "\n"
+    assert json.loads(logs("--top", "-o", "json", environment=environment).stdout.splitlines()[0])["count"] == 5
+    assert logs(*both, "--count").stdout == "11\n"
