@@ -57,6 +57,7 @@ class Look:
     all_loaded: bool = False
     ended: float = 0.0
     closed: bool = False
+    names: set[str] | None = None
 
     def close(self) -> None:
         """Let go of the pages."""
@@ -110,10 +111,12 @@ class Observed:
 
     def names_on_pages(self) -> set[str]:
         """The names of all samples on the pages of the last look, and those made here."""
-        names = set(SYNTHETIC)
-        for page in self.looks[-1].pages if self.looks else ():
-            names |= sample_names(page.body)
-        return names
+        if not self.looks:
+            return set(SYNTHETIC)
+        look = self.looks[-1]
+        if look.names is None:  # looked for once: whoever asks why many questions are empty asks for it each time
+            look.names = set(SYNTHETIC).union(*(sample_names(page.body) for page in look.pages))
+        return set(look.names)
 
     def _read(
         self, look: Look, reader: Reader, wanted: frozenset[str] | None, skip: frozenset[str] = frozenset()
