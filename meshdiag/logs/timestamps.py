@@ -13,7 +13,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.record import NS
@@ -273,14 +273,23 @@ _DIGITS = re.compile(rb"(\d{9,19})(?:\.(\d{1,9})\d{0,20})?\Z")
 _EDGES = b" \t\r\n<>[]\"'()"
 
 
+@cache
+def _alone(shape: Shape) -> re.Pattern[bytes]:
+    return re.compile(shape.pattern + rb"\Z")
+
+
 class TextTimes:
     """Reads times that stand alone: the values of JSON and logfmt."""
 
-    __slots__ = ("_first", "_readers")
+    __slots__ = ("_first", "_hints", "_others")
 
     def __init__(self, hints: Hints) -> None:
-        self._readers = [(re.compile(shape.pattern + rb"\Z").match, Reader(shape, hints)) for shape in SHAPES]
-        self._first = self._readers[0]
+        self._hints = hints
+        self._first = self._read_by(SHAPES[0])
+        self._others: list[tuple[Callable[[bytes], re.Match[bytes] | None], Reader]] = []
+
+    def _read_by(self, shape: Shape) -> tuple[Callable[[bytes], re.Match[bytes] | None], Reader]:
+        return _alone(shape).match, Reader(shape, self._hints)
 
     def ns(self, value: object) -> int | None:
         """The moment that a text or number means, None where it means none."""
@@ -309,7 +318,8 @@ class TextTimes:
             if whole is None or digits[2] is None or len(digits[1]) > 11:
                 return whole
             return whole + int(digits[2]) * _FRACTION[len(digits[2])]
-        for match, reader in self._readers:
+        self._others = self._others or [self._read_by(shape) for shape in SHAPES]  # dear to compile, seldom needed
+        for match, reader in self._others:
             found = match(text)
             if found is not None:
                 moment = reader.ns(*found.group("stamp", "frac", "tail"))

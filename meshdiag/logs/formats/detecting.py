@@ -141,7 +141,8 @@ def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
     """Prefixes before lines, by the format inside."""
     cleaned = [bare(line) for line in lines]
     for wrapper in WRAPPERS:
-        if sum(any(sign in line[:HEAD] for sign in wrapper.signs) for line in cleaned) * 2 < len(lines):
+        likely = re.compile(wrapper.likely).match
+        if sum(likely(line, 0, HEAD) is not None for line in cleaned) * 2 < len(lines):
             continue
         match = re.compile(wrapper.pattern).match
         inner = [line[found.end() :] for line in cleaned if (found := match(line, 0, HEAD)) is not None]

@@ -30,6 +30,8 @@ _SEPARATOR = rb"[ \t|,:;.=/\])>-]{0,8}+[\[(<{\"']{0,2}+ ?+"
 _TOKEN = rb"(?>\[[^\]\n]{0,100}\]|\([^)\n]{0,100}\)|[^\s\[\]()|]{1,100})"
 _GAP = rb"[ \t|,:;.=/\])>-]{0,8}+"
 _QUALIFIER = rb"[A-Za-z_][\w-]{0,60}[.:]"
+_TIMELIKE = re.compile(rb"\d\d:\d\d|\d{6}").search
+"""Every time has one of these: the shapes themselves are dear to compile."""
 _WORD = re.compile(rb"([A-Za-z]{1,16})(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])")
 _LETTER = re.compile(rb"([VDTINWEAFC])(?=[ /|\],]|: )")
 _MOST_TOKENS = 10
@@ -80,6 +82,8 @@ def learn(lines: Sequence[bytes], hints: Hints, *, strict: bool = False) -> Head
 def _stamped(lines: Sequence[bytes], hints: Hints, *, strict: bool) -> list[_Stamped]:
     """The lines that have a time of the commonest shape, at the start of the line or, if need be, further in."""
     best: list[_Stamped] = []
+    if not any(_TIMELIKE(line, 0, _REACH) for line in lines):
+        return best
     for shape in SHAPES:
         if strict and shape in (EPOCH, TIME_OF_DAY, COMPACT):
             continue

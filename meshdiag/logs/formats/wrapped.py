@@ -25,47 +25,58 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Wrapper:
     """A prefix: a bytes pattern with the groups of ``shape`` (if any), and perhaps ``node``, ``component`` and
-    ``flag`` (``P``: the line goes on in the next). ``needs``: what must be inside, any of these names of formats.
-    ``many``: several programs write, so that a line without a header is not the next line of the one before.
-    ``signs``: every such line has one of these near its start."""
+    ``flag`` (``P``: the line goes on in the next). ``likely``: a pattern that is cheaper and finds all such lines.
+    ``needs``: what must be inside, any of these names of formats. ``many``: several programs write, so that a
+    line without a header is not the next line of the one before."""
 
     name: str
+    likely: bytes
     pattern: bytes
     shape: Shape | None = None
     needs: tuple[str, ...] = ()
     many: bool = False
-    signs: tuple[bytes, ...] = ()
 
 
 _PAIRS_OR_OBJECT = rb"(?=\{|[A-Za-z_.]{1,20}=)"
 _STRUCTURED = ("JSON", "logfmt")
 
 WRAPPERS = (
-    Wrapper("CRI", ISO.pattern + rb" (?:stdout|stderr) (?P<flag>[FP])(?::[FP])? ?", ISO, signs=(b" std",)),
+    Wrapper(
+        "CRI",
+        rb"\d{4}\S{10,40} std(?:out|err) [FP]",
+        ISO.pattern + rb" (?:stdout|stderr) (?P<flag>[FP])(?::[FP])? ?",
+        ISO,
+    ),
     Wrapper(
         "kubectl",
+        rb"\[pod/",
         rb"\[pod/(?P<node>[^/\]\s]{1,253})/(?P<component>[^\]\s]{1,253})\] ?",
         many=True,
-        signs=(b"[pod/",),
     ),
     Wrapper(
         "docker compose",
+        rb"[\w.-]{1,101} {0,40}\|",
         rb"(?![A-Z]{3,9} )(?P<component>[A-Za-z0-9][\w.-]{0,100}) {0,40}\| ?",
         many=True,
-        signs=(b"|",),
     ),
-    Wrapper("time", ISO.pattern + rb"[ \t]" + _PAIRS_OR_OBJECT, ISO, _STRUCTURED, signs=(b" {", b"\t{", b"=")),
+    Wrapper(
+        "time",
+        rb"\d{4}[-/.]\d\d[-/.]\d\d.\d\d:\S{1,40}[ \t]" + _PAIRS_OR_OBJECT,
+        ISO.pattern + rb"[ \t]" + _PAIRS_OR_OBJECT,
+        ISO,
+        _STRUCTURED,
+    ),
     Wrapper(
         "syslog",
+        rb"(?:<\d{1,3}>)?[A-Z][a-z]{2} [^\n]{1,400}?: " + _PAIRS_OR_OBJECT,
         rb"(?:<\d{1,3}>)?"
         + NO_YEAR.pattern
         + rb" (?P<node>\S{1,255}) (?P<component>[^\s:\[]{1,80})(?:\[\d{1,10}\])?: "
         + _PAIRS_OR_OBJECT,
         NO_YEAR,
         _STRUCTURED,
-        signs=(b": {", b"="),
     ),
-    Wrapper("prefix", rb"[^{\n]{1,200}(?=\{\")", None, ("JSON",), signs=(b'{"',)),
+    Wrapper("prefix", rb"[^{\n]{1,200}\{\"", rb"[^{\n]{1,200}(?=\{\")", None, ("JSON",)),
 )
 
 
