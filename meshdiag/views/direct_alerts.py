@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.checks import Check, Outcome
 from meshdiag.checks.readings.alertboard import PENDING, tell_apart
-from meshdiag.checks.readings.direct_rules import UNKNOWN, WOULD_FIRE, DirectRules
+from meshdiag.checks.readings.direct_rules import QUIET, UNKNOWN, WOULD_FIRE, DirectRules
 from meshdiag.model import Column, Finding, Table, Verdict
 from meshdiag.views.alerts import COLUMNS, none_fits
 
@@ -103,7 +103,9 @@ def sum_up(standings: Sequence[Standing], seen: Seen) -> str:
     who = f": {', '.join(named[:3])}{f' and {len(named) - 3} more' if len(named) > 3 else ''}" if named else ""
     said = [f"{counts[state]} {state}" for state in (WOULD_FIRE, PENDING) if counts[state]]
     harmless = sum(one.state == WOULD_FIRE for one in standings) - counts[WOULD_FIRE]
-    text = f"{' and '.join(said)}{who}" if said else f"none of {_many(len(standings) - harmless, 'alert')} would fire"
+    quiet = sum(one.state == QUIET for one in standings)
+    none = f"none of {quiet:,} alerts would fire" if quiet > 1 else "no alert would fire"
+    text = f"{' and '.join(said)}{who}" if said else none
     if harmless:
         text += f"; {harmless} more only {'tells' if harmless == 1 else 'tell'} (informational, or always firing)"
     if left_out := sum(one.left_out for one in standings):
@@ -113,10 +115,6 @@ def sum_up(standings: Sequence[Standing], seen: Seen) -> str:
     if seen.silent:
         text += f"; {seen.silent} of {seen.nodes:,} nodes {'does' if seen.silent == 1 else 'do'} not answer"
     return text
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _called(one: Standing) -> str:

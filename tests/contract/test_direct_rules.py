@@ -225,9 +225,7 @@ def test_the_summary_names_the_worst_and_counts_the_rest() -> None:
         " 1 cannot be known; 1 of 7 nodes does not answer"
     )
     short = seen(replace(standing("D", "unknown"), left_out=True), standing("E", "quiet"))
-    assert sum_up(short.standings, short) == (
-        "none of 2 alerts would fire; 1 left out, because rates need two looks (--gap)"
-    )
+    assert sum_up(short.standings, short) == ("no alert would fire; 1 left out, because rates need two looks (--gap)")
     calm = seen(standing("D", "quiet"), standing("E", "quiet"))
     assert sum_up(calm.standings, calm) == "none of 2 alerts would fire"
 
