@@ -31,13 +31,13 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Callable[[Result], 
 
 
 @contextlib.contextmanager
-def counting(quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function to call with how many looks at the nodes there were, and of how many; wipes its line."""
+def saying(quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Gives a function that says what a long run is at; wipes its line at the end."""
     if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield lambda _text: None
         return
     try:
-        yield lambda done, total: _draw(f"{WIPE}look {done} of {total}; Ctrl-C ends with what there is ...")
+        yield lambda text: _draw(f"{WIPE}{text} ...")
     finally:
         _draw(WIPE)
 

@@ -44,7 +44,8 @@ def command(invocation: Invocation, flags: Flags, witness: bool) -> int:
 
 
 def _compare(invocation: Invocation, flags: Flags) -> int:
-    from meshdiag.commands._run import Question, answer
+    from meshdiag.commands._progress import saying
+    from meshdiag.commands._run import Question, look, show
     from meshdiag.engine import View
     from meshdiag.errors import UsageError
     from meshdiag.views.witness import Witness
@@ -54,6 +55,8 @@ def _compare(invocation: Invocation, flags: Flags) -> int:
         raise UsageError(f"--witness compares two witnesses, and without {spoilt} there is one; leave the flag out")
     if flags.at:
         raise UsageError("--witness cannot look at another moment (--at): the nodes' pages tell the present alone")
-    witness = Witness()
-    question = Question("nodes --witness", extra=(witness.check,), view=View(witness.table, witness.check.needs))
-    return answer(invocation, flags, question)
+    with saying(flags.quiet) as say:
+        witness = Witness(say)
+        question = Question("nodes --witness", extra=(witness.check,), view=View(witness.table, witness.check.needs))
+        report, interrupted = look(invocation, flags, question)
+    return show(report, flags, interrupted=interrupted)

@@ -57,7 +57,7 @@ def command(
       meshdiag query 'mesh_peer_count' --warn 3: --crit 1:
       meshdiag query --metrics 'consensus_*'
     """
-    from meshdiag.commands._progress import counting
+    from meshdiag.commands._progress import saying
     from meshdiag.commands._run import Question, answer, look, show
     from meshdiag.engine import View
     from meshdiag.errors import UsageError
@@ -78,8 +78,11 @@ def command(
             "--direct with --range watches the nodes from now on, so it cannot look at another moment (--at)",
             hint="leave --at out, or ask Prometheus: without --direct",
         )
-    with counting(flags.quiet or not ahead) as on_look:
-        query = Query(Ask(promql, span, step, warn, crit, ahead), on_look)
+    with saying(flags.quiet or not ahead) as say:
+        query = Query(
+            Ask(promql, span, step, warn, crit, ahead),
+            lambda done, total: say(f"look {done} of {total}; Ctrl-C ends with what there is"),
+        )
         question = Question("query", extra=(query.check,), view=View(query.table))
         report, interrupted = look(invocation, _patient(flags, span) if ahead else flags, question)
     if query.refused:

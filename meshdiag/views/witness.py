@@ -19,7 +19,7 @@ from meshdiag.metrics import Matrix
 from meshdiag.model import Column, Finding, Table, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from meshdiag.checks import Check
     from meshdiag.checks.inputs import Inputs
@@ -51,7 +51,10 @@ class _Compared:
 
 
 class Witness:
-    """One comparison of all nodes, as a check and as a table."""
+    """One comparison of all nodes, as a check and as a table. ``say`` is told what is waited for."""
+
+    def __init__(self, say: Callable[[str], None] = lambda _text: None) -> None:
+        self._say = say
 
     @property
     def check(self) -> Check:
@@ -74,16 +77,17 @@ class Witness:
         return Table(COLUMNS, tuple(rows))
 
     async def _compared(self, inputs: Inputs) -> _Compared:
-        return await inputs.memo.once("witness", lambda: compare(inputs))
+        return await inputs.memo.once("witness", lambda: compare(inputs, self._say))
 
 
-async def compare(inputs: Inputs) -> _Compared:
+async def compare(inputs: Inputs, say: Callable[[str], None]) -> _Compared:
     """Read the pages, wait for Prometheus's next scrape, ask it, read the pages again. Raises ``SourceError``."""
     everyone = [node.instance for node in inputs.context.nodes]
     roster, before, every = await asyncio.gather(
         inputs.roster(), inputs.scrape.read(everyone, KNOWN), scrape_interval(inputs)
     )
     if every is not None and every <= LONGEST_S:
+        say("waiting for Prometheus's next scrape of every node")
         await _next_scrape(inputs, max((page.answered for page in before.values()), default=time.time()), every)
     told = await ask_prometheus(inputs, await standing_still(inputs))
     pages = await inputs.scrape.read(everyone, KNOWN)

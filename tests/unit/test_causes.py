@@ -305,3 +305,42 @@ def test_a_cause_rests_on_findings_that_went_wrong(found):
         for reference in cause.because:
             id_ = reference.split(" ")[0]
             assert clues.results[id_].verdict is not PASS or id_ == "nodes.up"
+
+
+ANSWERS = "its page answers, but Prometheus could not read it at its last scrape"
+
+
+def test_a_node_whose_page_answers_is_not_down():
+    """It is the scrape path: the node that Prometheus calls down is cleared by its own page."""
+    cause = one(
+        fleet("nodes.up", about("trainer-2", FAIL, "the node is down: timeout", 0.0)),
+        fleet("stack.scrape-truth", about("trainer-2", FAIL, ANSWERS)),
+    )
+    assert cause.statement.startswith("It is the scrape path, not the mesh")
+    assert "trainer-2" in cause.statement
+    assert cause.because == ("stack.scrape-truth trainer-2:9091", "nodes.up trainer-2:9091")
+    assert cause.next.startswith("meshdiag nodes --witness")
+
+
+def test_a_node_that_is_really_down_stays_so_beside_it():
+    """Of two nodes that Prometheus cannot read, only the one whose page answers is cleared."""
+    causes = find_causes(
+        (
+            fleet("nodes.up", about("trainer-2", FAIL, "timeout", 0.0), about("trainer-3", FAIL, "refused", 0.0)),
+            fleet("stack.scrape-truth", about("trainer-2", FAIL, ANSWERS)),
+        )
+    )
+    assert [cause.statement.split(":")[0] for cause in causes] == [
+        "It is the scrape path, not the mesh",
+        "trainer-3 is down",
+    ]
+
+
+def test_a_broken_page_is_told_from_a_broken_way():
+    """Prometheus refuses a page for one line: the node is not down, and it is not the scrape path either."""
+    message = "it is not down: its page is broken, and Prometheus refuses all of it for one line: line 3: broken labels"
+    cause = one(
+        fleet("nodes.up", about("trainer-2", FAIL, "invalid", 0.0)),
+        fleet("stack.scrape-truth", about("trainer-2", FAIL, message)),
+    )
+    assert cause.statement.startswith("trainer-2 is not down: a line of the metrics page is broken")
