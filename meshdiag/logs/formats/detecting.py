@@ -118,7 +118,7 @@ def _best(lines: Sequence[bytes], hints: Hints, *, inside: bool, further: bool) 
             count = sum(_understood(one, line) for line in lines)
             if count > most * 1.25:
                 best, most = one, count
-        if most * 10 >= len(lines) * 9:
+        if most * 10 >= len(lines) * (5 if family is _json else 9):  # nothing else understands an object
             break
     return best
 
