@@ -21,7 +21,7 @@ from meshdiag.logs.formats import Hints
 from meshdiag.logs.record import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import tzinfo
 
     from meshdiag.logs.formats import Format
@@ -59,6 +59,15 @@ class Origin:
     firm: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """What can be said against a record before it is read: that ``holds`` does, for its bytes, or that its level is
+    none of ``levels`` (None: any)."""
+
+    holds: Callable[[bytes], bool]
+    levels: frozenset[Level] | None
+
+
 @dataclass(slots=True)
 class _Draft:
     """A record that may grow."""
@@ -88,10 +97,16 @@ class _Channel:
 
 class Assembler:
     """Lines in, records out, in the order in which their first lines came. ``formats`` are the user's own, ``zone``
-    is for times without one. Counts ``cut`` and ``unparsed`` in the tally."""
+    is for times without one. Counts ``cut`` and ``unparsed`` in the tally.
 
-    def __init__(self, tally: Tally, *, formats: Sequence[Format] = (), zone: tzinfo = UTC) -> None:
+    With a ``sieve``, records that it refuses by their bytes and level are left out unread, and counted as looked at.
+    """
+
+    def __init__(
+        self, tally: Tally, *, formats: Sequence[Format] = (), zone: tzinfo = UTC, sieve: Sieve | None = None
+    ) -> None:
         self.tally = tally
+        self._sieve = sieve
         self._formats = tuple(formats)
         self._zone = zone
         self._channels: dict[str, _Channel] = {}
@@ -192,13 +207,30 @@ class Assembler:
     def _ready(self) -> list[Record]:
         ready: list[Record] = []
         while self._drafts and self._drafts[0].done:
-            ready.append(self._record(self._drafts.popleft()))
+            draft = self._drafts.popleft()
+            raw = draft.parts[0] if len(draft.parts) == 1 else b"\n".join(draft.parts)
+            if self._sieve is not None and self._refused(self._sieve, draft, raw):
+                self.tally.records += 1
+            else:
+                ready.append(self._record(draft, raw))
         return ready
 
-    def _record(self, draft: _Draft) -> Record:
+    def _refused(self, sieve: Sieve, draft: _Draft, raw: bytes) -> bool:
+        """Whether a record need not be read. It counts all the same for what its channel's format is worth."""
+        if draft.taken_ns is None or len(draft.parts) > 1:
+            return False  # it may give its time to the next one; its level may stand in a later line
+        level = draft.format.level(raw)
+        counts = draft.origin.level if draft.origin.firm or level is None else level
+        if sieve.holds(raw) and (sieve.levels is None or counts in sieve.levels):
+            return False
+        self._weigh(draft, understood=level is not None or draft.format.time_ns(raw) is not None)
+        self._before_ns = draft.taken_ns
+        return True
+
+    def _record(self, draft: _Draft, raw: bytes) -> Record:
         origin = draft.origin
-        record = draft.format.parse(b"\n".join(draft.parts))
-        self._judge(draft, record)
+        record = draft.format.parse(raw)
+        self._weigh(draft, understood=record.time_ns is not None or record.level is not None)
         record.time_ns = self._time(record.time_ns, draft.taken_ns)
         record.level = origin.level if origin.firm or record.level is None else record.level
         record.node = record.node or origin.node
@@ -209,14 +241,13 @@ class Assembler:
             record.fields = {**origin.fields, **record.fields}
         return record
 
-    def _judge(self, draft: _Draft, record: Record) -> None:
+    def _weigh(self, draft: _Draft, *, understood: bool) -> None:
         """Note whether the format made something of the record."""
-        if record.time_ns is not None or record.level is not None:
+        if understood:
             draft.channel.misses = 0
             return
-        if draft.format.timed:
-            self.tally.unparsed += 1
         draft.channel.misses += 1
+        self.tally.unparsed += draft.format.timed
 
     def _time(self, stated_ns: int | None, taken_ns: int | None) -> int | None:
         if taken_ns is None:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from meshdiag.logs.assembling import AHEAD_NS, BEHIND_NS, LONGEST, Assembler, Origin
 from meshdiag.logs.record import NS, Level, Record, nanoseconds
+from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
+from meshdiag.sources.streams.picking import Picker
 
 ORIGIN = Origin("web", node="node-1", component="web")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -139,3 +141,38 @@ def test_no_line_is_lost_or_doubled(lines: list[tuple[bytes, str]]) -> None:
     for channel in "abc":
         got = b"\n".join(record.raw for record in records if record.file == channel)
         assert got == b"\n".join(raw for raw, one in lines if one == channel)
+
+
+SAID = st.sampled_from(
+    [
+        b"2026-11-22T12:00:00Z ERROR a: boom", b"2026-11-22T12:00:01Z INFO a: fine", b"  at x", b"Traceback boom",
+        b'{"level":"error","msg":"boom"}', b'{"level":"info","msg":"error"}', b"level=warn msg=boom",
+        b"ERROR boom", b"", b"{",
+    ]
+)  # fmt: skip
+LEVELS = st.one_of(st.none(), st.sets(st.sampled_from(Level), min_size=1).map(frozenset))
+PATTERNS = st.lists(st.builds(Pattern, st.sampled_from(["boom", "fine", "x$"]), invert=st.booleans()), max_size=2).map(
+    tuple
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(SAID, st.sampled_from("ab")), max_size=100), LEVELS, PATTERNS, st.booleans(), st.booleans())
+def test_what_is_left_out_unread_was_not_wanted(
+    lines: list[tuple[bytes, str]],
+    levels: frozenset[Level] | None,
+    patterns: tuple[Pattern, ...],
+    firm: bool,
+    taken: bool,
+) -> None:
+    """With and without the sieve the same records come out, however many are never read."""
+    picker = Picker(Selection(levels=levels, patterns=patterns), Tally())
+    origin = Origin("web", level=Level.WARN, firm=firm)
+    outcomes = []
+    for sieve in (None, picker.sieve):
+        assembler = Assembler(Tally(), sieve=sieve)
+        records: list[Record] = []
+        for place, (raw, channel) in enumerate(lines):
+            records += assembler.feed(raw, NOON_NS + place * 1000 if taken else None, origin, channel)
+        outcomes.append([(one.raw, one.time_ns, one.level) for one in picker.take(records + assembler.settle())])
+    assert outcomes[0] == outcomes[1]

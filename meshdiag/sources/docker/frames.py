@@ -70,7 +70,12 @@ class FrameCutter:
             message = data[place + HEADER : end]
             if stream == SYSTEM:
                 raise Broken(f"ends with an error of the engine: {message[:200].decode('utf-8', 'replace').strip()}")
-            lines += self._lines(CHANNELS[stream], message)
+            channel = CHANNELS[stream]
+            if size and channel not in self._open and message.find(b"\n") == size - 1:
+                taken_ns, content = stamped(message[:-1])
+                lines.append(Line(content, taken_ns, channel))
+            else:
+                lines += self._lines(channel, message)
             place = end
         self._rest = data[place:]
         return lines

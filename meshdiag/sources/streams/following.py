@@ -36,7 +36,7 @@ class Following:
     """One following of many logs. ``patience_s``: how long a break may last."""
 
     def __init__(self, reader: Reader, selection: Selection, tally: Tally, *, patience_s: float = PATIENCE_S) -> None:
-        self._reader = reader
+        self._reader = replace(reader, resumes=True)
         self._selection = selection
         self._tally = tally
         self._patience_s = patience_s

@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
+from meshdiag.logs.assembling import Sieve
 from meshdiag.logs.matching import Matcher
 
 if TYPE_CHECKING:
@@ -25,9 +26,18 @@ class Picker:
     def __init__(self, selection: Selection, tally: Tally) -> None:
         self._matcher = Matcher(selection)
         self.tally = tally
+        self._selection = selection
         self._before: deque[Record] = deque(maxlen=selection.before)
         self._after = selection.after
         self._due = 0
+
+    @property
+    def sieve(self) -> Sieve | None:
+        """What can be left out unread; nothing where records beside a match are wanted too."""
+        selection = self._selection
+        if selection.before or selection.after or not (selection.patterns or selection.levels is not None):
+            return None
+        return Sieve(self._matcher.holds, selection.levels)
 
     def take(self, records: Iterable[Record]) -> list[Record]:
         """Those of the records that come out, in order."""
@@ -88,6 +98,10 @@ async def merged(streams: Sequence[AsyncGenerator[Record, None]]) -> AsyncGenera
     async with AsyncExitStack() as stack:
         for stream in streams:
             await stack.enter_async_context(aclosing(stream))
+        if len(streams) == 1:
+            async for record in streams[0]:
+                yield record
+            return
         first = await asyncio.gather(*(anext(stream, None) for stream in streams))
         heap = [(record.time_ns or 0, place, record) for place, record in enumerate(first) if record is not None]
         heapq.heapify(heap)

@@ -76,24 +76,29 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who keeps the logs, and how they are read: the user's own ``formats``, the ``zone`` of times without one."""
+    """Who keeps the logs, and how they are read: the user's own ``formats``, the ``zone`` of times without one, and
+    whether reading is taken up again later (``resumes``), for which lines are remembered."""
 
     keeper: Keeper
     formats: Sequence[Format]
     zone: tzinfo
+    resumes: bool = False
 
     def open(self, log: Log, selection: Selection, tally: Tally) -> Reading:
         """Begin to read a log."""
         if log.origin.file not in tally.files:
             tally.files.append(log.origin.file)
-        return Reading(log, Assembler(tally, formats=self.formats, zone=self.zone), Picker(selection, tally), tally)
+        picker = Picker(selection, tally)
+        assembler = Assembler(tally, formats=self.formats, zone=self.zone, sieve=picker.sieve)
+        return Reading(log, assembler, picker, tally, resumes=self.resumes)
 
 
 class Reading:
     """One log being read: lines in, the wanted records out."""
 
-    def __init__(self, log: Log, assembler: Assembler, picker: Picker, tally: Tally) -> None:
+    def __init__(self, log: Log, assembler: Assembler, picker: Picker, tally: Tally, *, resumes: bool) -> None:
         self.log = log
+        self._resumes = resumes
         self.resume = Resume()
         self.lines = 0
         self._assembler = assembler
@@ -130,11 +135,11 @@ class Reading:
             self.learn(batch)
         self.lines += len(batch)
         records: list[Record] = []
-        for line in batch:
-            if self.resume.is_new(line):
-                self._tally.bytes_read += len(line.raw) + 1
-                origin = line.origin or self.log.origin
-                records += self._assembler.feed(line.raw, line.taken_ns, origin, line.channel, whole=line.whole)
+        fresh = filter(self.resume.is_new, batch) if self._resumes else batch
+        for line in fresh:
+            self._tally.bytes_read += len(line.raw) + 1
+            origin = line.origin or self.log.origin
+            records += self._assembler.feed(line.raw, line.taken_ns, origin, line.channel, whole=line.whole)
         return self._picker.take(records)
 
     def settle(self) -> list[Record]:
