@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.logs.arriving import Arrivals
 from meshdiag.logs.blocks import Block
+from meshdiag.logs.copying import write_all
 from meshdiag.logs.formats import Hints
 from meshdiag.logs.history import history
 from meshdiag.logs.linewise import Linewise
@@ -78,17 +79,17 @@ def follow_raw(
     reading. Raises ``BrokenPipeError`` when nobody reads any more."""
     if selection.head is not None:
         for record in follow(paths, selection, tally, stop, formats=formats, polling=polling):
-            _write(out, record.raw + b"\n")
+            write_all(out, record.raw + b"\n")
         return
     matcher = Matcher(selection)
     with Arrivals(paths, tally, stop, polling=polling) as arrivals:
         for record in history(arrivals.opened(), matcher, tally, formats):
-            _write(out, record.raw + b"\n")
+            write_all(out, record.raw + b"\n")
         for batches in _batches(arrivals, matcher, tally, formats):
             if len(batches) == 1:
-                _write(out, b"\n".join(batches[0].parts) + b"\n")
+                write_all(out, b"\n".join(batches[0].parts) + b"\n")
             else:
-                _write(out, b"".join(part + b"\n" for part, _ in _by_time(batches)))
+                write_all(out, b"".join(part + b"\n" for part, _ in _by_time(batches)))
 
 
 def _records(arrivals: Arrivals, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> Iterator[Record]:
@@ -240,9 +241,3 @@ class _Source:
             if self.format.starts(lines[begin : lines.find(b"\n", begin)]):
                 break
         return lines[begin : begin + MEMORY]
-
-
-def _write(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(out, view) :]

@@ -49,12 +49,20 @@ class Linewise:
         """The lines that are wanted, without their newlines; None where one may continue the line before it."""
         parts = lines.split(b"\n")
         parts.pop()
-        width = self._width
-        unknown = {line[:width] for line in lines.translate(MASK).split(b"\n")} - self._starts
-        unknown.discard(b"")
-        if unknown and not self._all_start(unknown, parts):
-            return None
-        return None if b"" in parts else self._choose(parts)
+        masked = lines.translate(MASK)
+        if not self._all_as_usual(masked, len(parts)):
+            beginnings = {line[: self._width] for line in masked.split(b"\n")}
+            beginnings.discard(b"")
+            if b"" in parts or not self._all_start(beginnings - self._starts, parts):
+                return None
+        return self._choose(parts)
+
+    def _all_as_usual(self, masked: bytes, count: int) -> bool:
+        """Whether all lines begin as the only beginning that is known: the rule, for digits are alike."""
+        if len(self._starts) != 1:
+            return False
+        (usual,) = self._starts
+        return len(usual) == self._width and masked.count(b"\n" + usual) + masked.startswith(usual) == count
 
     def _all_start(self, unknown: set[bytes], parts: list[bytes]) -> bool:
         """Whether all lines with beginnings that were not seen before begin records; they are remembered."""
