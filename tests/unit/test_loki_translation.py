@@ -327,6 +327,14 @@ def test_a_selector_that_is_none_is_refused_at_once() -> None:
         Loki(Endpoint("http://localhost:3100"), "agent-mesh")
 
 
+def test_expressions_that_loki_would_shorten_wrongly_are_sent_as_they_are() -> None:
+    """``a.*(bb|cc)`` reaches the server in a form for which it has no shortcut, and means the same."""
+    query = translate(Selection(patterns=(Pattern("vote.*(lost|late)"),)), BASE, LabelNames())
+    assert query.stages == ('|~ "(?:^)?(?:vote.*(lost|late))"',)
+    lines = [({"job": "agent-mesh"}, text) for text in ("vote 7 was lost", "lost vote", "votelate", "a vote; late")]
+    assert chosen(query, lines) == [0, 2, 3]
+
+
 def test_a_pattern_that_is_no_expression_is_said_before_anything_is_asked() -> None:
     """The user's mistake is told by the exact test, not by a server's refusal."""
     with pytest.raises(UsageError):

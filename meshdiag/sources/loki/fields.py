@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from meshdiag.logs.where import Both, Comparison, Either, Present
 from meshdiag.logs.where.tree import BUILT_IN
 from meshdiag.sources.loki import said
-from meshdiag.sources.loki.logql import label_name, quoted, regex_quoted, sendable
+from meshdiag.sources.loki.logql import label_name, quoted, regex_quoted, sendable, whole
 
 if TYPE_CHECKING:
     from meshdiag.logs.where import Node
@@ -104,7 +104,7 @@ def _label_filter(node: Comparison) -> str | None:
     value = node.value
     if isinstance(value, bool):
         # A text counts as true however its letters are written.
-        return f'=~"(?i:{str(value).lower()})"' if node.op == "=" else None
+        return f"=~{quoted(whole(f'(?i:{str(value).lower()})'))}" if node.op == "=" else None
     if isinstance(value, float):
         number = _plain(value)
         return f"{_NUMERIC[node.op]}{number}" if number and node.op in _NUMERIC else None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 READ_DIFFERENTLY = r"[^\x00-\x7f]|\r$"
 _COUNTS_LETTERS = re.compile(r"(?:\.|\[\^[^\]]*\]|\\[WSD])(?![*+])|\\[pPxCQ]|\[:\^|\\[0-7]|\$|\\z")
+PLAIN = "(?:^)?"
+"""Matches anywhere. Loki has a shortcut for literals, stars and alternatives, which takes ``a.*(bb|cc)`` for ``abb`` or
+``acc``; an expression that begins with this goes to the regular expression engine as it is."""
 _ONLY_RE2 = re.compile(r"\\C")
 _FOLDS_FURTHER = re.compile("[ks]")
 """Letters that have a third form in Unicode (the Kelvin sign, the long s), which ASCII's folding does not know."""
@@ -70,6 +73,8 @@ def _of_regex(pattern: Pattern) -> tuple[str, bool]:
     if _ONLY_RE2.search(pattern.text):
         return "", False
     text = f"(?i:{pattern.text})" if pattern.ignore_case else pattern.text
+    if ".*" in text and "|" in text:
+        text = f"{PLAIN}(?:{text})"
     wider = pattern.text.isascii() and (pattern.ignore_case or _COUNTS_LETTERS.search(pattern.text) is not None)
     if not wider:
         return _stage(text, pattern), True

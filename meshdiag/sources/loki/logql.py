@@ -65,8 +65,14 @@ def regex_quoted(text: str) -> str:
 
 
 def one_of(texts: Iterable[str], *, also_empty: bool = False) -> str:
-    """A regular expression for any of these texts, without regard to case; matchers anchor it themselves."""
+    """A regular expression for any of these texts, without regard to case; selectors anchor it themselves."""
     return f"(?i:{'|'.join(regex_quoted(text) for text in texts)}){'?' if also_empty else ''}"
+
+
+def whole(regex: str) -> str:
+    """An expression for a label filter behind the selector, where Loki's shortcut for plain alternatives forgets the
+    ends of the value (and, before 2.9, small letters): anchors keep it from taking that shortcut."""
+    return f"^{regex}$"
 
 
 def with_matchers(selector: str, matchers: Iterable[str]) -> str:

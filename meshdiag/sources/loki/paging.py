@@ -7,6 +7,7 @@ loses what the others have before it; to go on behind it loses the rest of that 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,9 @@ CAP: Final = 5000
 """The most lines in one answer, unless the server says less; Loki's own default."""
 LONGEST_NS: Final = 30 * 86_400 * NS
 """The longest window in one query, unless the server says less; Loki's own default is an hour more."""
+
+PAUSES_S: Final = (1.0, 0.3)
+"""How long to wait before a page is asked for again that a busy server refused; the last first."""
 
 
 @dataclass(slots=True)
@@ -101,6 +105,7 @@ class Pager:
         self, query: str, start: int, end: int, limit: int, tally: Tally, *, newest_first: bool
     ) -> tuple[Page, bool]:
         """A page, and whether it is full; with fewer lines where the server gives no more, or they are too large."""
+        pauses = list(PAUSES_S)
         while True:
             try:
                 page = await self.api.query_range(query, start, end, limit, newest_first=newest_first)
@@ -109,9 +114,12 @@ class Pager:
                     raise
                 self.cap = limit = error.cap
             except SourceError as error:
-                if error.trouble is not Trouble.TOO_LARGE or limit <= 1:
+                if error.trouble is Trouble.TOO_LARGE and limit > 1:
+                    self.cap = limit = max(1, limit // 4)
+                elif error.trouble is Trouble.RATE_LIMITED and pauses:
+                    await asyncio.sleep(pauses.pop())
+                else:
                     raise
-                self.cap = limit = max(1, limit // 4)
             else:
                 tally.bytes_read += page.size
                 return page, page.full(limit)

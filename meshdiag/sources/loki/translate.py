@@ -22,7 +22,7 @@ from meshdiag.sources.loki import said
 from meshdiag.sources.loki.fields import FieldStages
 from meshdiag.sources.loki.labels import NOBODY, Streams, spellings_outside
 from meshdiag.sources.loki.lines import line_filters
-from meshdiag.sources.loki.logql import Query, one_of, quoted, sendable, with_matchers
+from meshdiag.sources.loki.logql import Query, one_of, quoted, sendable, whole, with_matchers
 
 if TYPE_CHECKING:
     from meshdiag.logs.record import Level
@@ -79,7 +79,7 @@ def _of_level(levels: frozenset[Level], names: Names, streams: Streams) -> _Part
     matchers = (f"{names.first}{refused}",) if others else ()
     if streams.always(names.first):
         return _Part(matchers)
-    nothing = f"!~{quoted(one_of((*others, *sorted(NOBODY)), also_empty=True))}"
+    nothing = f"!~{quoted(whole(one_of((*others, *sorted(NOBODY)), also_empty=True)))}"
     labelled = [f"{name}{nothing}" for name in names.after]
     either = " or ".join((said.is_said("level"), f'{names.first}!=""', *labelled))
     return _Part(matchers, (said.stage("level", said.of_levels(levels)), f"| {either}"), exact=False)
@@ -94,7 +94,7 @@ def _of_names(kind: str, wanted: tuple[str, ...], names: Names, streams: Streams
     regex = said.of_names(wanted)
     if regex is None:
         return _Part((matcher,), exact=False)
-    labelled = [f"{name}=~{quoted(one_of(wanted))}" for name in names.after]
+    labelled = [f"{name}=~{quoted(whole(one_of(wanted)))}" for name in names.after]
     either = " or ".join((said.is_said(kind), f'{names.first}!=""', *labelled))
     return _Part((matcher,), (said.stage(kind, regex), f"| {either}"), exact=False)
 
