@@ -139,10 +139,9 @@ def _finding(one: Standing, subject: str) -> Finding:
 
 def say(one: Standing) -> str:
     """How it stands, what the alert says of itself, and why: ``pending: node a is down (holds now; …)``."""
-    said = one.annotations.get("summary", "")
-    if not said:
+    if not one.said:
         return f"{one.state}: {one.reason}" if one.reason else one.state
-    return f"{one.state}: {said}{f' ({one.reason})' if one.reason else ''}"
+    return f"{one.state}: {one.said}{f' ({one.reason})' if one.reason else ''}"
 
 
 def _evidence(standings: Sequence[Standing], scrape: Scrape) -> tuple[Evidence, ...]:
@@ -164,7 +163,7 @@ def _row(one: Standing, seen: Seen) -> Mapping[str, object]:
         "on": one.labels.get("node") or one.labels.get("instance", ""),
         "for_s": (seen.at - one.since).total_seconds() if one.since else None,
         "value": one.value,
-        "summary": one.annotations.get("summary", ""),
+        "summary": one.said,
         "reason": one.reason,
         "needs_s": one.rule.for_ms / 1000,
         "expr": one.rule.expr,

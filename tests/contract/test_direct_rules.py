@@ -156,6 +156,17 @@ async def test_looking_again_keeps_the_state() -> None:
     assert seen[1].reason == "has held for 0 s"
 
 
+async def test_what_an_alert_says_of_itself() -> None:
+    """The summary, or else the annotation that files have who know no summary."""
+    standings = await stand(
+        "x 1\n",
+        "{alert: A, expr: x, annotations: {description: d, summary: s}}",
+        "{alert: B, expr: x, annotations: {description: d}}",
+        "{alert: C, expr: x}",
+    )
+    assert [one.said for one in standings] == ["s", "d", ""]
+
+
 async def test_templates_may_ask_queries_of_their_own() -> None:
     """A query inside an annotation finds metrics that no rule's expression names; what is unknown is noted."""
     text = "{{ with query `y` }}{{ . | first | value }}{{ end }} {{ externalURL }}"

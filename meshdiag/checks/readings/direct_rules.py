@@ -41,6 +41,9 @@ KEPT_MS = 600_000
 ONE_LOOK = "a rate needs two looks at the pages, and only one was asked for"
 MOST_SETTLING = 3
 """Steps before the first, at most: recorded series that others are recorded from, over several groups."""
+SAID = ("summary", "message", "description")
+MOST_LEFT = 5
+"""Parts of templates left as they stand that are told one by one."""
 TIDY_EVERY = 20
 """Looks between two times that old samples are let go."""
 
@@ -72,6 +75,11 @@ class Standing:
     def subject(self) -> str:
         """The alert's name and, where it is about one, the instance."""
         return " ".join(part for part in (self.rule.name, self.labels.get("instance", "")) if part)
+
+    @property
+    def said(self) -> str:
+        """What the alert says of itself, by the first annotation that people write it into."""
+        return next((text for name in SAID if (text := self.annotations.get(name))), "")
 
     @property
     def verdict(self) -> Verdict:
@@ -110,7 +118,7 @@ class DirectRules:
         if any("query" in text for rule in self._rules for text in _templates(rule)):
             self._queries.append(EVERYTHING)
         self._evaluator: Evaluator | None = None
-        self._first_ms = 0
+        self._first_ms = self._last_ms = 0
         self._looks = 0
 
     @property
@@ -127,7 +135,7 @@ class DirectRules:
         """Evaluate every rule over the pages as they are now; ``afresh``: over one more look at them. Raises
         ``SourceError`` when no node answers and none is expected to."""
         store = await scrape.samples(self._queries, afresh=afresh)
-        now = round(time.time() * 1000)
+        now = max(round(time.time() * 1000), self._last_ms + 1)  # each step is later than the one before
         span_s = scrape.observed_s
         if self._evaluator is None:
             self._first_ms = now
@@ -138,12 +146,13 @@ class DirectRules:
                 self._evaluator.evaluate(now)
                 now += 1
         outcomes = self._evaluator.evaluate(now)
+        self._last_ms = now
         self._looks += 1
         if self._looks % TIDY_EVERY == 0:
             tidy(store, now - self._kept_ms)
         standings = await self._standings(outcomes, store, scrape, now)
         up = [series.values[-1] for series in store.named("up")]
-        silent = len(scrape.nodes) - sum(value == 1 for value in up)
+        silent = max(0, len(scrape.nodes) - sum(value == 1 for value in up))
         at = datetime.fromtimestamp(now / 1000, UTC)
         return Seen(in_order(standings), at, span_s, silent, len(scrape.nodes), self._notes(outcomes, span_s))
 
@@ -233,8 +242,10 @@ class DirectRules:
         longest = max(self._windows.values(), default=0) / 1000
         if 0 < span_s < longest:
             notes[f"rates are what was seen over {rough(span_s)}; --gap 30s or --watch looks longer"] = None
-        for one in outcomes:
-            notes.update({f"{one.rule.name}: left as it stands: {note}": None for note in one.notes})
+        left = [f"{one.rule.name}: left as it stands: {note}" for one in outcomes for note in one.notes]
+        notes.update(dict.fromkeys(left[:MOST_LEFT]))
+        if len(left) > MOST_LEFT:
+            notes[f"and {len(left) - MOST_LEFT:,} more parts of templates are left as they stand"] = None
         if any(group.query_offset_ms for group in self.groups):
             notes["query_offset is not kept: the nodes' pages hold the present alone"] = None
         return tuple(notes)
