@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from meshdiag.checks import Outcome, check
-from meshdiag.logs.errors import GRAVE, new_kinds
+from meshdiag.logs.errors import COUNTED_TO, GRAVE, new_kinds
 from meshdiag.logs.evidence import command
 from meshdiag.logs.record import moment_of, nanoseconds
 from meshdiag.logs.selection import Pattern, Selection
@@ -147,7 +147,7 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
     worst = max(findings, key=lambda finding: (finding.verdict.severity, finding.unit == UNIT, finding.value or 0.0))
     if worst.verdict is Verdict.PASS:
         most = f"at most {human(worst.value, UNIT)} of a node are errors" if worst.value else "none is an error"
-        text = f"{log.total} lines read, {most}"
+        text = f"{'at least ' if log.total >= COUNTED_TO else ''}{log.total:,} lines read, {most}"
     elif worst.unit != UNIT:
         text = worst.message
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -257,7 +256,8 @@ def _follow(job: Job) -> int:
     from meshdiag.logs.following import follow, follow_raw
     from meshdiag.logs.watching import Stop
 
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+    code = ExitCode.PASS
+    try:
         if _plain(job.flags):
             sys.stdout.flush()
             follow_raw(job.paths, job.selection, sys.stdout.fileno(), job.tally, Stop(), formats=job.formats)
@@ -266,8 +266,12 @@ def _follow(job: Job) -> int:
             for record in follow(job.paths, job.selection, job.tally, Stop(), formats=job.formats):
                 sink.put(record)
                 sink.flush()
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        pass  # whoever read has seen enough
     say_tally(job.tally)
-    return ExitCode.INTERRUPTED
+    return code
 
 
 def _plain(flags: LogFlags) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from meshdiag.checks.logs import BASELINE, MINUTES, errors, judge_errors, wrong_option
 from meshdiag.context import CheckSettings
 from meshdiag.errors import UsageError
-from meshdiag.logs.errors import COUNTED, MOST, Opened, Told, Window, by_log, summed_up, tell
+from meshdiag.logs.errors import COUNTED, GRAVE, MOST, Opened, Told, Window, by_log, summed_up, tell
 from meshdiag.logs.record import moment_of, nanoseconds
 from meshdiag.logs.search import search
 from meshdiag.logs.selection import Selection
@@ -77,7 +77,7 @@ def judge_files(job: Job, files: Sequence[LogFile]) -> int:
     opened = Opened(tuple(logs), tuple(job.tally.skipped) if job.named else (), ())
 
     def look(window: Window) -> ErrorLog:
-        asked = _asked(job, window)
+        asked = _asked(job, window, judged)
         told = [tell(path, some, asked, job.formats) for path, some in logs]
         return summed_up(told, opened.reach(told, window), alike=not job.named)
 
@@ -108,16 +108,17 @@ def judge_source(job: Job, source: LogSource) -> int:
 
     async def ask(_stop: object) -> tuple[ErrorLog, ErrorLog]:
         try:
-            return await _look_there(job, source, judged.now), await _look_there(job, source, judged.before)
+            now = await _look_there(job, source, judged, judged.now)
+            return now, await _look_there(job, source, judged, judged.before)
         finally:
             await source.aclose()
 
     return _judge(job, *run_loop(ask), judged)
 
 
-async def _look_there(job: Job, source: LogSource, window: Window) -> ErrorLog:
+async def _look_there(job: Job, source: LogSource, judged: Judged, window: Window) -> ErrorLog:
     """What an outside system tells of a window; where it tells of no error, whether it tells of anything."""
-    records = await _some(source, _asked(job, window), MOST)
+    records = await _some(source, _asked(job, window, judged), MOST)
     total = len(records) or len(await _some(source, window.selection(tail=1), 1))
     told = Told(source.name, records, total, 0, False, window.since_ns if total else None)
     return summed_up([told], Opened(((source.name, []),), (), ()).reach([told], window))
@@ -133,11 +134,11 @@ async def _some(source: LogSource, selection: Selection, most: int) -> list[Reco
     return found
 
 
-def _asked(job: Job, window: Window) -> Selection:
-    """The records that count, narrowed as the flags narrow the lines."""
+def _asked(job: Job, window: Window, judged: Judged) -> Selection:
+    """The records that count, narrowed as the flags narrow the lines; of the time before the grave ones alone."""
     asked = job.selection
     return window.selection(
-        levels=COUNTED,
+        levels=COUNTED if window is judged.now else GRAVE,
         components=asked.components,
         nodes=asked.nodes,
         patterns=asked.patterns,

@@ -18,7 +18,7 @@ from meshdiag.errors import SourceError
 from meshdiag.logs.files import find
 from meshdiag.logs.patterns import Patterns
 from meshdiag.logs.record import NS, Level, moment_of
-from meshdiag.logs.search import count, search
+from meshdiag.logs.search import search
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
 
@@ -38,6 +38,8 @@ SUBJECTS = 5000
 MOST = 200_000
 """Records of interest that are looked at in one file; where there are more, the window ends at the last of them."""
 
+COUNTED_TO = 20_000
+"""Records of a window that are counted, whatever their level: how many more there are changes no verdict."""
 SAMPLE = 1_000
 """Records by which it is told how many cannot be read."""
 
@@ -96,8 +98,9 @@ class Example:
 @dataclass(frozen=True, slots=True)
 class ErrorLog(Reach):
     """Records of level WARN, ERROR and FATAL in a window. ``counts`` by (node, level), node empty where the record
-    names none; ``total`` records of any level; ``first`` and ``last`` ERROR or FATAL; ``examples`` the latest of
-    them, newest first; ``grave`` all of them, as far as they were looked at."""
+    names none; ``total`` records of any level, as far as they are counted (``COUNTED_TO`` a file); ``first`` and
+    ``last`` ERROR or FATAL; ``examples`` the latest of them, newest first; ``grave`` all of them, as far as they were
+    looked at."""
 
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     total: int = 0
@@ -192,7 +195,7 @@ def tell(path: str, files: list[LogFile], selection: Selection, formats: Sequenc
     if len(told.records) == MOST:
         told.stopped_ns = told.records[-1].time_ns
     window = Selection(since_ns=selection.since_ns, until_ns=selection.until_ns)
-    number = count(files, window, Tally(), formats=formats)
+    number = sum(1 for _ in islice(search(files, window, Tally(), formats=formats), COUNTED_TO))
     if not number and first.time_ns is None:
         told.broken = _timeless(files, formats)
         return told
@@ -211,9 +214,7 @@ def _broken(files: list[LogFile], window: Selection, number: int, formats: Seque
 def _timeless(files: list[LogFile], formats: Sequence[Format]) -> int:
     """How many records a log holds in which no time can be found; none where there is a time in one of them."""
     sample = list(islice(search(files, Selection(), Tally(), formats=formats), SAMPLE))
-    if any(record.time_ns is not None for record in sample):
-        return 0
-    return count(files, Selection(), Tally(), formats=formats)
+    return 0 if any(record.time_ns is not None for record in sample) else len(sample)
 
 
 def summed_up(told: Sequence[Told], reach: Reach, *, alike: bool = True) -> ErrorLog:
