@@ -382,3 +382,24 @@ def test_a_level_that_comes_late_is_found() -> None:
         Level.FATAL,
         None,
     ]
+
+
+def test_a_broken_object_gives_what_it_begins_with() -> None:
+    """An object that was cut for its length, or torn, keeps the time and level that stand before the cut."""
+    whole = b'{"ts":"2025-06-01T00:00:00.123Z","level":"error","in":{"level":"info","x":[1,2]},"msg":"' + b"x" * 100_000
+    form = detect([whole[:80] + b'"}}'] * 3 + [JSON_LINES["the mesh"].encode()] * 9, HINTS)
+    for raw in (whole, whole[:120], whole[:60]):
+        record = form.parse(raw)
+        assert (record.time_ns, record.level) == (TIME, Level.ERROR)
+    assert form.level(whole[:47]) is None
+
+
+def test_a_level_on_the_second_line() -> None:
+    """java.util.logging writes the level on a line of its own."""
+    lines = b"Jun 01, 2025 12:00:00 AM org.mesh.Consensus vote\nSEVERE: said\n\tat x".split(b"\n")
+    form = detect(lines * 3, HINTS)
+    (raw, *_rest) = _records(form, lines * 3)
+    record = form.parse(raw)
+    assert (record.time_ns, record.level, record.component) == (SECOND, Level.ERROR, "org.mesh.Consensus")
+    assert record.message == "said\n\tat x"
+    assert form.level(raw) is Level.ERROR

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats.custom import CustomFormat
 from meshdiag.logs.formats.jsonlines import JsonFormat, Shape, learn_shape
-from meshdiag.logs.formats.jsonreading import read_object
+from meshdiag.logs.formats.jsonreading import read_object, read_start
 from meshdiag.logs.formats.known import KNOWN, PLAIN, leveled, worded
 from meshdiag.logs.formats.learning import learn
 from meshdiag.logs.formats.lines import HEAD, bare, continues
@@ -156,7 +156,7 @@ def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
 def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[JsonFormat]:
     """Objects, one a line."""
     heads = [bare(line) for line in lines if bare(line)[:1] == b"{"]
-    objects = [(line, found) for line in heads if (found := read_object(line)) is not None]
+    objects = [(line, found) for line in heads if (found := read_object(line) or read_start(line))]
     if heads:
         yield JsonFormat(learn_shape(objects), hints)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats import jsonkeys
-from meshdiag.logs.formats.jsonreading import quick_object, read_object
+from meshdiag.logs.formats.jsonreading import quick_object, read_object, read_start
 from meshdiag.logs.formats.lines import bare, continues, text_of
 from meshdiag.logs.levels import (
     EVERY_STYLE,
@@ -186,15 +186,15 @@ class JsonFormat:
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:
-    """The object of a record: the whole, or its first line when other lines follow."""
+    """The object of a record: the whole, or its first line when other lines follow; of a broken one its start."""
     if raw[:1] != b"{":
         raw = bare(raw)
         if raw[:1] != b"{":
             return None
     found = read_object(raw)
     if found is None and b"\n" in raw:
-        return read_object(raw[: raw.index(b"\n")])
-    return found
+        found = read_object(raw[: raw.index(b"\n")])
+    return read_start(raw) if found is None else found
 
 
 def _number_marks(key: bytes, gap: bytes, numbers: Iterable[int]) -> set[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -102,3 +103,25 @@ def _value(raw: bytes) -> Any:
         except ValueError:
             return None
     return None
+
+
+_START = 8192
+_MARK = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\],]', re.DOTALL)
+
+
+def read_start(raw: bytes) -> dict[str, Any] | None:
+    """The pairs that a broken object begins with: one that was cut because it is long, or torn. Only its first bytes
+    are looked at. None where there is not one whole pair."""
+    head = raw[:_START]
+    depth, last = 0, 0
+    for found in _MARK.finditer(head):
+        mark = found[0]
+        if mark in (b"{", b"["):
+            depth += 1
+        elif mark in (b"}", b"]"):
+            depth -= 1
+        elif mark == b"," and depth == 1:
+            last = found.start()
+        if depth < 1:
+            break
+    return read_object(head[:last] + b"}") if last else None

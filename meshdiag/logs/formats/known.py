@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from meshdiag.logs.formats.text import Header, word_marks
 from meshdiag.logs.levels import LETTERS, Scale, Style, level_of_number, spelled
 from meshdiag.logs.record import Level
-from meshdiag.logs.timestamps import DAY_FIRST, GLOG, GLOG_YEAR, ISO, NO_YEAR
+from meshdiag.logs.timestamps import DAY_FIRST, GLOG, GLOG_YEAR, ISO, MONTH_YEAR, NO_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,6 +90,17 @@ _SEVERITIES = Header(
 )
 
 
+def _two_lines() -> Header:
+    """java.util.logging's default: the level begins the second line of a record."""
+    styles = frozenset({Style.UPPER})
+    levels = {word.encode(): level for word, level in spelled(styles).items()}
+    words = b"|".join(sorted(levels, reverse=True))
+    rest = rb"(?: (?P<component>[\w.$]{1,120})[^\n]{0,120}\r?\n(?P<level>" + words + rb"): )?"
+    return Header(
+        "java.util.logging", MONTH_YEAR.pattern, MONTH_YEAR, rest, levels, word_marks(styles), qualified=False
+    )
+
+
 def _glog(shape: Shape) -> Header:
     letters = {letter: LETTERS[letter.decode()] for letter in (b"D", b"I", b"W", b"E", b"F", b"C")}
     marks: dict[Level, tuple[bytes, ...]] = {}
@@ -131,6 +142,7 @@ KNOWN = (
     Known(_ACCESS, lambda line: line.find(b'] "', 0, 400) >= 0),
     Known(_glog(GLOG), lambda line: line[:1] in b"DIWEFC" and line[1:5].isdigit() and line[5:6] == b" "),
     Known(_glog(GLOG_YEAR), lambda line: line[:1] in b"DIWEFC" and line[1:9].isdigit()),
+    Known(_two_lines(), lambda line: re.match(rb"[A-Z][a-z]{2} \d{1,2}, \d{4},? [\d:]{7,8} [AP]M ", line) is not None),
     Known(_REDIS, lambda line: line[:1].isdigit() and re.match(rb"\d{1,10}:[XCSM] ", line) is not None),
     Known(_SEVERITIES, lambda line: re.match(rb"\d{4}-\d\d-\d\d[T ]\S{0,30} [A-Z][a-z]\(", line) is not None),
 )
