@@ -39,8 +39,12 @@ MAX_WORDS = 64
 class Finder(Protocol):
     """Looks for a needle in a block."""
 
-    def __call__(self, block: Block, /) -> tuple[list[int], list[int]]:
-        """Where the candidate lines of a block begin, and where they end behind their newlines, in order."""
+    at_ends: bool
+    """Whether the places found are the ends of lines, behind their newlines, each once; else where a needle begins,
+    maybe several in a line."""
+
+    def places(self, block: Block) -> list[int]:
+        """The places in a block, ascending, at least one for each candidate line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def choose(found: Sequence[Needle], sample: bytes, size: int) -> tuple[Needle, F
         finder = _finder(needle, size, often=False)
         if finder is None:
             continue
-        share = len(finder(_as_block(sample))[0]) / lines
+        share = len(finder.places(_as_block(sample))) / lines
         if best is None or share < best[0]:
             best = share, needle, finder
     if best is None or best[0] > EVERYWHERE:
@@ -109,35 +113,52 @@ def choose(found: Sequence[Needle], sample: bytes, size: int) -> tuple[Needle, F
 def _finder(needle: Needle, size: int, *, often: bool) -> Finder | None:
     """What looks for a needle, None where nothing does it faster than the exact test."""
     if needle.words and not needle.ignore_case and not often and len(needle.words) <= MAX_WORDS:
-        return _words_finder(needle.words)
+        return _WordsFinder(needle.words)
     if size < SMALL_BYTES:
         return None
     return _expression_finder(needle.expression or of_words(needle.words), ignore_case=needle.ignore_case)
 
 
-def _words_finder(words: Sequence[bytes]) -> Finder:
-    import ahocorasick_rs
+class _WordsFinder:
+    """Looks for a few texts by Aho-Corasick."""
 
-    searcher: Any = ahocorasick_rs.BytesAhoCorasick(list(words), matchkind=ahocorasick_rs.MatchKind.LeftmostFirst)
-    search = searcher.find_matches_as_indexes
+    at_ends = False
 
-    def find(block: Block) -> tuple[list[int], list[int]]:
-        first, last = block.buffer.rfind, block.buffer.find
-        end = block.end
-        begins: list[int] = []
+    def __init__(self, words: Sequence[bytes]) -> None:
+        import ahocorasick_rs
+
+        searcher: Any = ahocorasick_rs.BytesAhoCorasick(list(words), matchkind=ahocorasick_rs.MatchKind.LeftmostFirst)
+        self._search = searcher.find_matches_as_indexes
+
+    def places(self, block: Block) -> list[int]:
+        """Where the texts begin."""
+        return [found[1] for found in self._search(block.view[: block.end])]
+
+
+class _ExpressionFinder:
+    """Looks for an expression by Hyperscan."""
+
+    at_ends = True
+
+    def __init__(self, database: Any) -> None:
+        self._scan = database.scan
         ends: list[int] = []
-        done = 0
-        for _, place, _ in search(block.view[:end]):
-            if place >= done:
-                begins.append(first(b"\n", done, place) + 1 or done)
-                done = last(b"\n", place, end) + 1
-                ends.append(done)
-        return begins, ends
 
-    return find
+        def seen(_id: int, _from: int, to: int, _flags: int, _context: object) -> None:
+            ends.append(to)
+
+        self._ends = ends
+        self._seen = seen
+
+    def places(self, block: Block) -> list[int]:
+        """Where the lines end in which the expression is found, or its end is."""
+        self._ends.clear()
+        self._scan(block.view[: block.end], match_event_handler=self._seen)
+        return self._ends.copy()
 
 
 def _expression_finder(wanted: bytes, *, ignore_case: bool) -> Finder | None:
+    """Looks for an expression, where the library and its limits allow."""
     try:
         import hyperscan
     except ImportError:
@@ -149,19 +170,7 @@ def _expression_finder(wanted: bytes, *, ignore_case: bool) -> Finder | None:
         database.compile(expressions=[b"(?:" + wanted + b")[^\\n]*\\n"], ids=[0], elements=1, flags=[flags])
     except hyperscan.error:
         return None
-    ends: list[int] = []
-    note = ends.append
-
-    def seen(_id: int, _from: int, to: int, _flags: int, _context: object) -> None:
-        note(to)
-
-    def find(block: Block) -> tuple[list[int], list[int]]:
-        ends.clear()
-        database.scan(block.view[: block.end], match_event_handler=seen)
-        first = block.buffer.rfind
-        return [first(b"\n", 0, end - 1) + 1 for end in ends], ends.copy()
-
-    return find
+    return _ExpressionFinder(database)
 
 
 def _as_block(sample: bytes) -> Block:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.blocks import Block
     from meshdiag.logs.formats import Format
     from meshdiag.logs.matching import Matcher
+    from meshdiag.logs.prefilter import Finder
     from meshdiag.logs.tally import Tally
 
 Span = tuple[int, int]
@@ -51,7 +52,8 @@ class Scanner:
         selection = matcher.selection
         self._levels = selection.levels
         chosen = choose(needles(selection, form), sample, size)
-        self._find = chosen[1] if chosen else None
+        self._finder = chosen[1] if chosen else None
+        self._column = 0
         self._patterns_met = not selection.patterns or (chosen and selection.patterns == (chosen[0].proves,))
         self._start_width = _widest(map(form.start_width, _sampled(sample)))
         level_width = _widest(map(form.level_width, _sampled(sample))) if self._levels is not None else 0
@@ -69,7 +71,7 @@ class Scanner:
 
     def spans(self, block: Block) -> list[Span]:
         """The wanted records of a block, in order."""
-        found = self._every(block) if self._find is None else self._around(block, *self._find(block))
+        found = self._every(block) if self._finder is None else self._around(block, self._finder)
         long = self.cuts(block)
         if long:
             found = self._shortened(found)
@@ -107,17 +109,48 @@ class Scanner:
         spans = self.records(block, 0, block.end)
         return spans if self._levels is None else [span for span in spans if self._level_fits(block, span)]
 
-    def _around(self, block: Block, begins: list[int], ends: list[int]) -> list[Span]:
+    def _around(self, block: Block, finder: Finder) -> list[Span]:
         """The records around candidate lines that may be wanted by their level."""
-        if not begins:
+        places = finder.places(block)
+        if not places:
             return []
-        verdicts = self._verdicts(block, begins)
+        find, rfind, last = block.buffer.find, block.buffer.rfind, block.end
+        if finder.at_ends:
+            begins, ends = [rfind(b"\n", 0, place - 1) + 1 for place in places], places
+            verdicts = self._verdicts(block, begins)
+        else:
+            begins, verdicts = self._by_column(block, places) if places[0] > self._column > 0 else ([], [])
+            if not begins:
+                begins = _distinct([rfind(b"\n", 0, place) + 1 for place in places])
+                verdicts = self._verdicts(block, begins)
+                self._learn_column(places, begins, verdicts)
+            ends = [find(b"\n", begin, last) + 1 for begin in begins]
         if _INSIDE in verdicts or _UNSURE in verdicts:
             return self._around_slowly(block, list(zip(begins, ends, strict=True)))
         if _REFUSED in verdicts:
             begins = [begin for begin, verdict in zip(begins, verdicts, strict=True) if verdict == _WANTED]
             ends = [end for end, verdict in zip(ends, verdicts, strict=True) if verdict == _WANTED]
         return self._extended(block, begins, ends)
+
+    def _learn_column(self, places: list[int], begins: list[int], verdicts: Collection[int]) -> None:
+        """Note how far into their lines the needle stands, when it stands in the part that decides."""
+        if len(places) == len(begins) == len(verdicts) and self._levels is not None:
+            columns = {place - begin for place, begin in zip(places, begins, strict=True)}
+            self._column = columns.pop() if len(columns) == 1 and max(columns, default=0) < self._width else 0
+
+    def _by_column(self, block: Block, places: list[int]) -> tuple[list[int], list[int]]:
+        """Where the lines begin that have the needle in its usual column, and what they are. Empty where a place
+        turns out not to be in such a line."""
+        column, width = self._column, self._width
+        if places[-1] + width > len(block.buffer):
+            return [], []
+        view, get = block.view, self._known.get
+        heads = b"".join([view[place - column - 1 : place - column + width] for place in places]).translate(MASK)
+        stride = width + 1
+        verdicts = [get(heads[at : at + width], -1) for at in range(1, len(heads), stride)]
+        if -1 in verdicts or heads[::stride] != b"\n" * len(places):
+            return [], []
+        return [place - column for place in places], verdicts
 
     def _around_slowly(self, block: Block, lines: list[Span]) -> list[Span]:
         """The same where lines continue records, or their level must be read."""
@@ -143,7 +176,10 @@ class Scanner:
         if first == _WANTED and heads == heads[:width] * len(begins):
             return (first,)
         verdicts = [get(heads[place : place + width], -1) for place in range(0, len(heads), width)]
-        return [self._verdict(block, begin) for begin in begins] if -1 in verdicts else verdicts
+        if -1 not in verdicts:
+            return verdicts
+        pairs = zip(begins, verdicts, strict=True)
+        return [self._verdict(block, begin) if verdict < 0 else verdict for begin, verdict in pairs]
 
     def _extended(self, block: Block, begins: list[int], ends: list[int]) -> list[Span]:
         """Lines that begin records, each with the lines that continue it."""
@@ -270,6 +306,11 @@ def _heads(block: Block, begins: list[int], width: int) -> bytes:
         return b"".join([bytes(block.view[begin : begin + width]).ljust(width) for begin in begins]).translate(MASK)
     text = block.text(len(begins))
     return b"".join([text[begin : begin + width] for begin in begins]).translate(MASK)
+
+
+def _distinct(begins: list[int]) -> list[int]:
+    """Ascending numbers, each once."""
+    return list(dict.fromkeys(begins))
 
 
 def _sampled(sample: bytes) -> list[bytes]:
