@@ -52,10 +52,14 @@ class Arrivals:
     Made, it has opened what is there: everything written from then on arrives.
     """
 
-    def __init__(self, paths: Sequence[str], tally: Tally, stop: Stop, *, polling: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str], tally: Tally, stop: Stop, *, polling: bool = False, reader: int | None = None
+    ) -> None:
         self._paths = [os.path.expanduser(path) for path in paths if path != STDIN]  # noqa: PTH111
         self._stop = stop
         self._watch = Watch(stop, polling=polling)
+        if reader is not None:
+            self._watch.reader(reader)
         self._shared = Shared(self._watch, tally)
         self._tails: dict[str, Tail] = {}
         self._moved: dict[str, tuple[int, int]] = {}
@@ -90,7 +94,9 @@ class Arrivals:
         return os.pread(tail.reel.descriptor, SAMPLE, 0) if tail is not None and tail.reel is not None else b""
 
     def rounds(self) -> Iterator[list[Piece]]:
-        """Pieces as they arrive, until the stop is set, or the standard input has ended and there is nothing else."""
+        """Pieces as they arrive, until the stop is set, or the standard input has ended and there is nothing else.
+
+        Raises ``BrokenPipeError`` when nobody is left to read what goes to ``reader``."""
         yield from self._look(list(self._tails.values()))
         while not self._stop.is_set and (self._paths or self._stdin is not None):
             changes = self._watch.wait()

@@ -26,6 +26,7 @@ from meshdiag.logs.scanning import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import tzinfo
 
     from meshdiag.logs.formats import Format
     from meshdiag.logs.record import Record
@@ -51,18 +52,23 @@ def follow(
     stop: Stop,
     *,
     formats: Sequence[Format] = (),
+    zone: tzinfo | None = None,
     polling: bool = False,
+    reader: int | None = None,
 ) -> Iterator[Record]:
     """Wanted records of files, globs, folders and ``-``: those there already that ``since_ns`` and ``tail`` ask for
     (none without either), then each as it is written, until the stop is set or ``head`` is reached.
 
     A record whose lines come one after another comes as several: the later ones hold only the lines that continue it,
-    with its time, level, component and node. ``polling`` looks at intervals instead of waiting for events.
-    Raises ``UsageError`` for a pattern that is none.
+    with its time, level, component and node. ``zone`` is that of times that name none (this machine's when None);
+    ``polling`` looks at intervals instead of waiting for events. ``reader`` is the descriptor the records will be
+    written to: when it is a pipe that nobody reads any more, ``BrokenPipeError`` is raised, though nothing is to be
+    written. Raises ``UsageError`` for a pattern that is none.
     """
     matcher = Matcher(selection)
-    with Arrivals(paths, tally, stop, polling=polling) as arrivals:
-        yield from islice(_records(arrivals, matcher, tally, formats), selection.head)
+    with Arrivals(paths, tally, stop, polling=polling, reader=reader) as arrivals:
+        job = _Job(arrivals, matcher, tally, formats, zone)
+        yield from islice(job.records(), selection.head)
 
 
 def follow_raw(
@@ -73,52 +79,71 @@ def follow_raw(
     stop: Stop,
     *,
     formats: Sequence[Format] = (),
+    zone: tzinfo | None = None,
     polling: bool = False,
 ) -> None:
     """Write the same records to a descriptor as they stand, each line at once: a burst costs a search of it, not a
-    reading. Raises ``BrokenPipeError`` when nobody reads any more."""
+    reading. Raises ``BrokenPipeError`` as soon as nobody reads any more."""
     if selection.head is not None:
-        for record in follow(paths, selection, tally, stop, formats=formats, polling=polling):
+        some = follow(paths, selection, tally, stop, formats=formats, zone=zone, polling=polling, reader=out)
+        for record in some:
             write_all(out, record.raw + b"\n")
         return
     matcher = Matcher(selection)
-    with Arrivals(paths, tally, stop, polling=polling) as arrivals:
-        for record in history(arrivals.opened(), matcher, tally, formats):
+    with Arrivals(paths, tally, stop, polling=polling, reader=out) as arrivals:
+        job = _Job(arrivals, matcher, tally, formats, zone)
+        for record in job.history():
             write_all(out, record.raw + b"\n")
-        for batches in _batches(arrivals, matcher, tally, formats):
+        for batches in job.batches():
             if len(batches) == 1:
                 write_all(out, b"\n".join(batches[0].parts) + b"\n")
             else:
                 write_all(out, b"".join(part + b"\n" for part, _ in _by_time(batches)))
 
 
-def _records(arrivals: Arrivals, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> Iterator[Record]:
-    yield from history(arrivals.opened(), matcher, tally, formats)
-    for batches in _batches(arrivals, matcher, tally, formats):
-        for part, batch in _by_time(batches):
-            yield batch.record(part)
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is followed, and what is wanted of it."""
 
+    arrivals: Arrivals
+    matcher: Matcher
+    tally: Tally
+    formats: Sequence[Format]
+    zone: tzinfo | None
 
-def _batches(arrivals: Arrivals, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> Iterator[list[_Batch]]:
-    """The wanted lines of each round, a batch for each file that has some."""
-    sources: dict[str, _Source] = {}
-    for one in arrivals.opened():
-        if head := arrivals.head(one.file):
-            known = sources[one.file] = _Source(one.file, matcher, tally, formats)
-            known.learn(head)
-            known.remember(os.pread(one.descriptor, MEMORY, max(one.position - MEMORY, 0))[: one.position])
-    for pieces in arrivals.rounds():
-        batches = []
-        for piece in pieces:
-            source = sources.get(piece.file)
-            if source is None:
-                source = sources[piece.file] = _Source(piece.file, matcher, tally, formats)
-                source.learn(arrivals.head(piece.file) or piece.lines[:SAMPLE])
-            batch = source.chosen(piece.lines)
-            if batch.parts:
-                batches.append(batch)
-        if batches:
-            yield batches
+    def history(self) -> Iterator[Record]:
+        """Wanted records that were there before."""
+        return history(self.arrivals.opened(), self.matcher.selection, self.tally, self.formats, self.zone)
+
+    def records(self) -> Iterator[Record]:
+        """These, and then all that come."""
+        yield from self.history()
+        for batches in self.batches():
+            for part, batch in _by_time(batches):
+                yield batch.record(part)
+
+    def batches(self) -> Iterator[list[_Batch]]:
+        """The wanted lines of each round, a batch for each file that has some."""
+        sources: dict[str, _Source] = {}
+        for one in self.arrivals.opened():
+            if self.arrivals.head(one.file):
+                source = sources[one.file] = self._source(one.file, b"")
+                source.remember(os.pread(one.descriptor, MEMORY, max(one.position - MEMORY, 0))[: one.position])
+        for pieces in self.arrivals.rounds():
+            batches = []
+            for piece in pieces:
+                if piece.file not in sources:
+                    sources[piece.file] = self._source(piece.file, piece.lines)
+                batch = sources[piece.file].chosen(piece.lines)
+                if batch.parts:
+                    batches.append(batch)
+            if batches:
+                yield batches
+
+    def _source(self, file: str, lines: bytes) -> _Source:
+        source = _Source(file, self.matcher, self.tally, self.formats, self.zone)
+        source.learn(self.arrivals.head(file) or lines[:SAMPLE])
+        return source
 
 
 def _by_time(batches: list[_Batch]) -> Iterator[tuple[bytes, _Batch]]:
@@ -165,12 +190,15 @@ class _Source:
     _scanner: Scanner
     _linewise: Linewise | None
 
-    def __init__(self, file: str, matcher: Matcher, tally: Tally, formats: Sequence[Format]) -> None:
+    def __init__(
+        self, file: str, matcher: Matcher, tally: Tally, formats: Sequence[Format], zone: tzinfo | None
+    ) -> None:
         self.file = file
         self.time_ns = 0
         self._matcher = matcher
         self._tally = tally
         self._formats = formats
+        self._zone = zone
         self._last = b""  # the record that may be continued
         self._wanted = False
         self._often = False
@@ -180,7 +208,7 @@ class _Source:
         from meshdiag.logs.formats.detecting import detect
 
         lines = sample.split(b"\n")
-        self.format = detect(lines[:-1] or lines, Hints(datetime.now(UTC), local_zone()), self._formats)
+        self.format = detect(lines[:-1] or lines, Hints(datetime.now(UTC), self._zone or local_zone()), self._formats)
         self._scanner = Scanner(
             self.format, self._matcher, self._tally, sample=sample, size=ENDLESS, record_bytes=ENDLESS
         )

@@ -7,6 +7,7 @@ that was lost in a full queue or one that never comes (a file server's) costs ti
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import struct
@@ -88,6 +89,7 @@ class Watch:
         self._poll.register(stop.fileno(), select.POLLIN)
         self._libc: ctypes.CDLL | None = None
         self._queue = -1
+        self._reader = -1
         self._folders: dict[str, int] = {}
         self._looked = self._looked_at_all = time.monotonic()
         self.why_polling = "asked for" if polling else self._open()
@@ -130,25 +132,31 @@ class Watch:
         """Wait for a stream no longer: it has ended."""
         self._poll.unregister(descriptor)
 
+    def reader(self, descriptor: int) -> None:
+        """Notice when nobody reads any more what is written to a pipe: ``wait`` then raises ``BrokenPipeError``."""
+        self._reader = descriptor
+        self._poll.register(descriptor, 0)
+
     def _add(self, path: str, mask: int) -> int | None:
         if self._queue < 0 or self._libc is None:
             return None
         number = int(self._libc.inotify_add_watch(self._queue, os.fsencode(path), mask))
         if number >= 0:
             return number
-        error = ctypes.get_errno()
-        if error == 28:  # ENOSPC: no disk is full, the watches of this user are used up
+        if ctypes.get_errno() == errno.ENOSPC:  # no disk is full: the watches of this user are used up
             self.why_polling = "the watches are used up (fs.inotify.max_user_watches)"
         return None
 
     def wait(self) -> Changes:
-        """Sleep until something may have changed, or it is time to look again anyway."""
+        """Sleep until something may have changed, or it is time to look again anyway. Raises ``BrokenPipeError``."""
         pause = POLL_S if self.why_polling else SAFETY_S
         early = self._looked + REST_S - time.monotonic()
         if early > 0:
             time.sleep(early)
         due = self._looked_at_all + pause - time.monotonic()
         ready = {descriptor for descriptor, _ in self._poll.poll(max(due, 0) * 1000)}
+        if self._reader in ready:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         changes = Changes()
         if self._queue in ready:
             self._read_events(changes)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from meshdiag.logs.arriving import Arrivals
+from meshdiag.logs.arriving import Arrivals, Piece
 from meshdiag.logs.following import follow, follow_raw
 from meshdiag.logs.record import Level
 from meshdiag.logs.selection import Pattern, Selection
@@ -179,7 +179,7 @@ def test_the_rest_of_a_cut_file_is_taken_from_its_copy(tmp_path: Path) -> None:
     assert tally.torn == 0
 
 
-def _some(arrivals: Arrivals, stop: Stop) -> Iterator[list]:
+def _some(arrivals: Arrivals, stop: Stop) -> Iterator[list[Piece]]:
     threading.Timer(0.3, stop.set).start()
     yield from arrivals.rounds()
 
@@ -457,3 +457,13 @@ def test_a_stop_ends_a_wait_at_once(tmp_path: Path) -> None:
     found.stop.set()
     found.end()
     assert time.monotonic() - began < 5
+
+
+def test_a_reader_that_is_gone_is_noticed_though_nothing_is_written(tmp_path: Path) -> None:
+    """``meshdiag logs --follow | head -1`` ends with head, not at the next error next week."""
+    (tmp_path / "a.log").touch()
+    read, write = os.pipe()
+    threading.Timer(0.2, os.close, [read]).start()
+    with pytest.raises(BrokenPipeError):
+        follow_raw([str(tmp_path / "a.log")], Selection(), write, Tally(), Stop())
+    os.close(write)
