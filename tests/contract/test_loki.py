@@ -109,6 +109,19 @@ def test_the_bounds_of_a_server_are_learnt() -> None:
     assert backwards[-1].raw == records[-1].raw
 
 
+@pytest.mark.parametrize("tail", [None, 190])
+async def test_a_window_that_takes_too_long_is_asked_in_parts(tail: int | None) -> None:
+    """A server that is alive but too slow for a day still gives the day, hour by hour, and that is said."""
+    with LokiServer(slow_over_s=4000) as server:
+        fill(server, 200, NOW - DAY // 2, DAY // 2 // 210)
+        tally = Tally()
+        async with Loki(Endpoint(server.url, timeout_s=0.3), SELECTOR) as loki:
+            selection = Selection(since_ns=NOW - DAY // 2, until_ns=NOW, tail=tail)
+            records = [record async for record in loki.records(selection, tally)]
+    assert len(records) == (tail or 200)
+    assert any("in parts" in note for note in tally.notes)
+
+
 def test_lines_too_large_for_one_answer_come_in_smaller_ones() -> None:
     """An answer above the limit of size is asked for again with fewer lines."""
     with LokiServer() as server:

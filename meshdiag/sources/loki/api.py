@@ -28,6 +28,8 @@ FAILURES: Final = range(400, 600)
 LONG_QUERY: Final = 4000
 """Queries above this many characters go by POST: proxies cut long URLs."""
 NEEDS_TENANT: Final = "set X-Scope-OrgID under this source's headers in the configuration"
+_TOO_MUCH: Final = ("deadline exceeded", "read too many bytes")
+"""What a server says that would have had to look at too much."""
 _LIMIT = re.compile(r"limit > max_entries_limit\w* \(\d+ > (\d+)\)")
 _RANGE = re.compile(r"time range exceeds the limit \(query length: [^,]+, limit: ([0-9a-z.]+)\)")
 
@@ -115,6 +117,7 @@ class Api:
 
     async def _if_starting(self, error: SourceError) -> None:
         """Raise that it is starting, where it says so; a query asked meanwhile gets no answer."""
+        self.hangs = False
         try:
             said = await self.ready()
         except SourceError as silent:
@@ -150,6 +153,8 @@ def refusal(status: int, said: str, reply: Reply) -> SourceError | None:
         long = RangeTooLong(f"{source} at {url}: {shown}", source=source, where=url, hint="ask for a shorter window")
         long.longest_ns = longest
         return long
+    if any(words in said for words in _TOO_MUCH):
+        return reply.where.error(Trouble.TIMEOUT, f"it gave the query up: {shown}", "ask for a shorter window")
     if status == 400 or (status == 500 and "parse error" in said):
         return QueryError(f"{source} at {url}: the query is refused: {shown}", source=source, where=url)
     return None

@@ -283,7 +283,10 @@ class Loki:
         if isinstance(error, LimitTooHigh | RangeTooLong):
             raise error
         tally.notes.append(f"{error.message}; every line is asked for instead and filtered here")
-        return unfiltered(self.selector)
+        simpler = unfiltered(self.selector)
+        if self._sent is not None:
+            self._sent = (self._sent[0], simpler)
+        return simpler
 
     def _window(self, selection: Selection, tally: Tally) -> tuple[int, int]:
         """The window, its open sides closed."""

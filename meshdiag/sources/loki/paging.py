@@ -27,6 +27,9 @@ CAP: Final = 5000
 LONGEST_NS: Final = 30 * 86_400 * NS
 """The longest window in one query, unless the server says less; Loki's own default is an hour more."""
 
+SHORTEST_NS: Final = 60 * NS
+SHORTER: Final = 8
+"""A window that a living server does not manage in time is asked in parts: an eighth of it, down to a minute."""
 PAUSES_S: Final = (1.0, 0.3)
 """How long to wait before a page is asked for again that a busy server refused; the last first."""
 
@@ -49,8 +52,8 @@ class Pager:
             end = min(end_ns, start + self.longest_ns)
             try:
                 page, full = await self._ask(query, start, end, self._limit(want), tally, newest_first=False)
-            except RangeTooLong as error:
-                self._shorten(error, end - start)
+            except SourceError as error:
+                self._shorten(error, end - start, tally)
                 continue
             entries = page.entries
             if not full:
@@ -72,8 +75,8 @@ class Pager:
             start = max(start_ns, end - self.longest_ns)
             try:
                 page, full = await self._ask(query, start, end, self._limit(want), tally, newest_first=True)
-            except RangeTooLong as error:
-                self._shorten(error, end - start)
+            except SourceError as error:
+                self._shorten(error, end - start, tally)
                 continue
             entries = page.entries
             if not full:
@@ -124,7 +127,16 @@ class Pager:
                 tally.bytes_read += page.size
                 return page, page.full(limit)
 
-    def _shorten(self, error: RangeTooLong, asked_ns: int) -> None:
-        if error.longest_ns >= asked_ns or error.longest_ns < NS:
+    def _shorten(self, error: SourceError, asked_ns: int, tally: Tally) -> None:
+        """Ask for a shorter window from now on, where that was the trouble; else raise it."""
+        longest = 0
+        if isinstance(error, RangeTooLong):
+            longest = error.longest_ns
+        elif error.trouble is Trouble.TIMEOUT and not self.api.hangs and asked_ns > SHORTEST_NS:
+            longest = max(asked_ns // SHORTER, SHORTEST_NS)
+            note = f"{self.api.http.name}: too slow for the whole window, so it is asked in parts"
+            if note not in tally.notes:
+                tally.notes.append(note)
+        if not NS <= longest < asked_ns:
             raise error
-        self.longest_ns = error.longest_ns
+        self.longest_ns = longest
