@@ -78,9 +78,9 @@ class _State:
 class Evaluator:
     """Rules over ``store``, which they also write to. Nothing is remembered from before the first step.
 
-    options: how expressions are evaluated, for all rules or, as a function, for each. external_labels: what
-    templates see as ``$externalLabels``. offsets: whether a group's ``query_offset`` is kept; not where the store
-    holds nothing but the present.
+    options: how expressions are evaluated, for all rules or, as a function, for each. external_labels: what templates
+    see as ``$externalLabels``, None where they are not known. offsets: whether a group's ``query_offset`` is kept; not
+    where the store holds nothing but the present.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Evaluator:
         self.store = store
         self._states = [_State(group, rule) for group in groups for rule in group.rules]
         self._options = options if callable(options) else _always(options or Options())
-        self._external = dict(external_labels or {})
+        self._external = external_labels
         self._offsets = offsets
         self._found: dict[str, dict[frozenset[tuple[str, str]], StoredSeries]] = {}
         """What was in the store under a name before a rule wrote there first."""

@@ -57,6 +57,7 @@ def test_what_does_not_parse_is_refused_at_load(template: str, said: str) -> Non
     [
         ("see {{ externalURL }}/graph", "see {{ externalURL }}/graph"),
         ("{{ $externalURL }}{{ .ExternalURL }}", "{{ $externalURL }}{{ .ExternalURL }}"),
+        ("{{ if $externalURL }}x{{ end }}", "{{ if $externalURL }}x{{ end }}"),
         ("a {{ if pathPrefix }}x{{ else }}y{{ end }} b", "a {{ if pathPrefix }}x{{ else }}y{{ end }} b"),
         ("{{ $u := externalURL }}{{ $u }} {{ $labels.job }}", "{{ $u := externalURL }}{{ $u }} a"),
         ('{{ printf "%[2]d" 1 2 }}{{ js "x" }}', '{{ printf "%[2]d" 1 2 }}{{ js "x" }}'),
@@ -68,6 +69,13 @@ def test_what_is_not_known_here_is_left_as_it_stands(template: str, text: str) -
     made = expand(template, data(1.0))
     assert made.text == text
     assert made.notes
+
+
+def test_external_labels_that_nobody_knows() -> None:
+    """Without the server's configuration they are left as they stand, which is not the same as empty."""
+    made = expand("{{ $externalLabels.region }} {{ .ExternalLabels.x | toUpper }}", Data({}, 1.0))
+    assert made.text == "{{ $externalLabels.region }} {{ .ExternalLabels.x | toUpper }}"
+    assert made.notes[0] == "{{ $externalLabels.region }}: the server's external labels"
 
 
 def test_a_loop_over_a_number() -> None:

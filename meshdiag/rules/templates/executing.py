@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +39,25 @@ MAX_INCLUDES = 100
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a template is given. ``query`` answers PromQL at the moment of the evaluation; ``now`` is that moment
-    in seconds since the epoch."""
+    """What a template is given. ``external_labels`` are those of the server, None where they are not known;
+    ``query`` answers PromQL at the moment of the evaluation, which is ``now`` (seconds since the epoch)."""
 
     labels: Mapping[str, str]
     value: float
-    external_labels: Mapping[str, str] = field(default_factory=dict)
+    external_labels: Mapping[str, str] | None = None
     query: Query | None = None
     now: float = 0.0
+
+    @property
+    def external(self) -> object:
+        """The external labels as a template sees them."""
+        return _EXTERNAL if self.external_labels is None else dict(self.external_labels)
 
     def fields(self) -> dict[str, object]:
         """The fields of the dot."""
         return {
             "Labels": dict(self.labels),
-            "ExternalLabels": dict(self.external_labels),
+            "ExternalLabels": self.external,
             "ExternalURL": _URL,
             "Value": self.value,
         }
@@ -66,11 +71,19 @@ class Expanded:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class _Unknown:
-    """The server's own address, which nobody here knows."""
+    """Something of the server that nobody here knows."""
+
+    what: str
+
+    def refuse(self) -> Unsupported:
+        """Why what asks for it is left as it stands."""
+        return Unsupported(self.what)
 
 
-_URL = _Unknown()
+_URL = _Unknown("the server's own address")
+_EXTERNAL = _Unknown("the server's external labels")
 
 
 def expand(source: str, data: Data) -> Expanded:
@@ -112,7 +125,7 @@ class _Execution:
         self._variables: list[list[Any]] = [
             ["$", self.dot],
             ["$labels", dict(data.labels)],
-            ["$externalLabels", dict(data.external_labels)],
+            ["$externalLabels", data.external],
             ["$externalURL", _URL],
             ["$value", data.value],
         ]
@@ -165,6 +178,8 @@ class _Execution:
             self._range(block, dot)
             return
         value = self.value(block.pipe, dot)
+        if isinstance(value, _Unknown):
+            raise value.refuse()
         if truth(value):
             self.run(block.body, value if block.kind == "with" else dot)
         else:
@@ -242,8 +257,9 @@ class _Execution:
         if name in ("and", "or"):
             return self._logic(name, rest, dot, piped)
         values = [self._argument(one, dot) for one in rest] + piped
-        if any(isinstance(value, _Unknown) for value in values):
-            raise Unsupported("the server's own address")
+        for value in values:
+            if isinstance(value, _Unknown):
+                raise value.refuse()
         if name == "query":
             return self._query(*values)
         if name == "now":
@@ -259,6 +275,8 @@ class _Execution:
             raise TemplateError(f"wrong number of args for {name}: want at least 1 got 0")
         for one in (*rest, *(Constant(value) for value in piped)):
             value = self._argument(one, dot)
+            if isinstance(value, _Unknown):
+                raise value.refuse()
             if truth(value) is (name == "or"):
                 break
         return value
@@ -295,7 +313,7 @@ class _Execution:
 
 def _printed(value: object) -> str:
     if isinstance(value, _Unknown):
-        raise Unsupported("the server's own address")
+        raise value.refuse()
     return show(_plain(value))
 
 
@@ -315,7 +333,7 @@ def _field(value: object, name: str) -> object:
     if isinstance(value, datetime):
         raise Unsupported(f"the method {name} of a time")
     if isinstance(value, _Unknown):
-        raise Unsupported("the server's own address")
+        raise value.refuse()
     raise TemplateError(f"can't evaluate field {name} in type {type_name(value)}")
 
 
