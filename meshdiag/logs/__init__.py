@@ -8,5 +8,7 @@ Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports
     record.py      Level and Record: what every source gives
     selection.py   Selection: which records are wanted; the exact test that decides
     tally.py       Tally: what was read, skipped, cut or not understood
+    levels.py      every spelling and number of a level
+    timestamps.py  every way to write a time
     formats/       how each kind of log line is read
 """

@@ -1,6 +1,18 @@
 """How log lines of each kind are read: one module a family, found by looking at a file's first records.
 
 ``detect`` chooses a ``Format``; the engine keeps it for the file and asks again when the lines no longer fit.
+
+    detecting.py   which format a sample is
+    text.py        lines that begin with a time, a level or both, told by a header
+    learning.py    the header of lines that nobody knows, from a sample
+    known.py       the headers that documents or programs fix: syslog, access logs, glog, Redis
+    anatomy.py     component, node and message of what follows a header
+    jsonlines.py   JSON; jsonkeys.py knows the libraries' keys, jsonreading.py the parsers
+    logfmt.py      pairs
+    wrapped.py     what runtimes and shippers write around lines: CRI, Docker, compose, kubectl, syslog
+    mixed.py       several formats in one file
+    custom.py      a user's own expression
+    lines.py       what all share: marks, colours, lines that continue a record
 """
 
 from __future__ import annotations

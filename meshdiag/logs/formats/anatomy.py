@@ -49,7 +49,7 @@ def anatomy(raw: bytes, before: str, *, named: bool) -> Parts:
         inner = before.strip("[]() ")
         if not component and _PLAIN.match(inner):
             component = inner
-    found = _NODE.search(line, 0, _LOOK)
+    found = _NODE.search(line, 0, _LOOK) if line.find("node", 0, _LOOK) >= 0 else None
     return Parts(component, found[1].rstrip(".:") if found else host, message + newline + more)
 
 
@@ -60,9 +60,9 @@ def _end(found: re.Match[str] | None) -> int:
 def _speaker(message: str) -> tuple[str, str, str]:
     """Component, node and message of a line's text: ``[network] …``, ``[main] org.Foo: …``, ``Tag: …``,
     ``name - …``, ``… host app[12]: …``, ``… (kafka.server.KafkaServer)``; the mesh's ``consensus node=… …``."""
-    place, bracketed = _end(_PROCESS_NUMBER.match(message)), ""
+    place, bracketed = _end(_PROCESS_NUMBER.match(message)) if message[:1].isdigit() else 0, ""
     for _ in range(4):
-        found = _BRACKETED.match(message, place)
+        found = _BRACKETED.match(message, place) if message.startswith("[", place) else None
         if found is None:
             break
         inner = found[1].strip()
