@@ -62,6 +62,8 @@ class Arrivals:
             self._watch.reader(reader)
         self._shared = Shared(self._watch, tally)
         self._tails: dict[str, Tail] = {}
+        self._numbers: dict[int, str] = {}
+        self._names: set[str] = set()
         self._moved: dict[str, tuple[int, int]] = {}
         self._stdin = Lines(tally) if STDIN in paths else None
         if self._stdin is not None:
@@ -109,11 +111,12 @@ class Arrivals:
                 yield from self._drain(changes)
 
     def _drain(self, changes: Changes) -> Iterator[list[Piece]]:
-        touched = [tail for tail in self._tails.values() if not changes.files.isdisjoint(tail.numbers)]
-        yield from _by_rounds({tail.path: tail.drain() for tail in touched})
+        touched = {self._numbers[number] for number in changes.files if number in self._numbers}
+        yield from _by_rounds({path: self._tails[path].drain() for path in sorted(touched)})
 
     def _look(self, tails: list[Tail]) -> Iterator[list[Piece]]:
         yield from _by_rounds({tail.path: tail.look() for tail in tails})
+        self._numbers = {number: tail.path for tail in self._tails.values() for number in tail.numbers}
 
     def _streams(self) -> Iterator[list[Piece]]:
         assert self._stdin is not None
@@ -132,6 +135,7 @@ class Arrivals:
         for path in self._listed():
             if path not in self._tails and not self._is_moved(path):
                 self._tails[path] = Tail(path, self._shared, from_start=from_start)
+        self._names = {os.path.basename(one) for path in self._tails for one in (path, os.path.realpath(path))}  # noqa: PTH119
         for folder in folders_of([*self._tails, *(one for one in self._paths if _is_pattern(one))]):
             self._watch.folder(folder)
 
@@ -162,9 +166,8 @@ class Arrivals:
         """Whether one of these base names may be a file that is followed, or to be followed."""
         if not names:
             return False
-        followed = {os.path.basename(one) for path in self._tails for one in (path, os.path.realpath(path))}  # noqa: PTH119
         texts = {os.fsdecode(name) for name in names}
-        if not texts.isdisjoint(followed):
+        if not texts.isdisjoint(self._names):
             return True
         patterns = [os.path.basename(path) for path in self._paths if _is_pattern(path)]  # noqa: PTH119
         return any(os.path.isdir(path) for path in self._paths) or any(  # noqa: PTH112

@@ -270,6 +270,37 @@ def test_a_link_that_leads_to_another_file_is_followed_there(tmp_path: Path, col
     found.wait("one", "two")
 
 
+def test_a_folder_that_is_replaced_is_followed_again(tmp_path: Path, collect: Callable[..., Collected]) -> None:
+    """As a deployment does with its whole log folder."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "a.log").touch()
+    found = collect(folder / "a.log")
+    append(folder / "a.log", "one\n")
+    found.wait("one")
+    folder.rename(tmp_path / "old")
+    folder.mkdir()
+    append(folder / "a.log", "two\n")
+    found.wait("one", "two")
+    append(folder / "a.log", "three\n")
+    found.wait("one", "two", "three")
+
+
+def test_many_files_are_followed_at_once(tmp_path: Path, collect: Callable[..., Collected]) -> None:
+    """Each line comes with the name of its file."""
+    for number in range(100):
+        (tmp_path / f"{number:02d}.log").touch()
+    found = collect(str(tmp_path / "*.log"))
+    for number in range(100):
+        append(tmp_path / f"{number:02d}.log", f"line {number}\n")
+    until = time.monotonic() + 10
+    while len(found.lines) < 100 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert {(name, text) for name, text in zip(found.files, found.lines, strict=True)} == {
+        (f"{number:02d}.log", f"line {number}") for number in range(100)
+    }
+
+
 def test_a_line_without_end_is_bounded(tmp_path: Path, collect: Callable[..., Collected]) -> None:
     """A program that never writes a newline does not fill the memory: a part is kept, and that is counted."""
     path = tmp_path / "a.log"

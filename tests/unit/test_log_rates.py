@@ -78,9 +78,10 @@ def test_a_log_in_order_is_counted_as_one_by_one(
         tmp_path_factory.mktemp("rates") / "a.log",
         (line(seconds, level, component) + "\tat trace\n" * (seconds % 3) for seconds, level, component in made),
     )
-    for by, place in (("level", 1), ("component", 2)):
+    names: dict[By, list[str]] = {"level": [one[1].lower() for one in made], "component": [one[2] for one in made]}
+    for by, named in names.items():
         found = told(path, by=by, buckets=100)
-        expected = Counter((one[0], one[place].lower()) for one in made)
+        expected = Counter((one[0], name) for one, name in zip(made, named, strict=True))
         counted = {
             ((when - BEGIN_NS) // NS, name): count
             for when, counts in found.rows()
