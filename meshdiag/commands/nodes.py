@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +50,7 @@ def _compare(invocation: Invocation, flags: Flags) -> int:
     from meshdiag.commands._run import Question, look, show
     from meshdiag.engine import View
     from meshdiag.errors import UsageError
-    from meshdiag.views.witness import Witness
+    from meshdiag.views.witness import LONGEST_S, Witness
 
     if flags.direct is not None:
         spoilt = "Prometheus" if flags.direct else "the nodes' pages"
@@ -58,5 +60,6 @@ def _compare(invocation: Invocation, flags: Flags) -> int:
     with saying(flags.quiet) as say:
         witness = Witness(say)
         question = Question("nodes --witness", extra=(witness.check,), view=View(witness.table, witness.check.needs))
-        report, interrupted = look(invocation, flags, question)
+        patient = replace(flags, deadline=flags.deadline + timedelta(seconds=LONGEST_S))  # the wait is not work
+        report, interrupted = look(invocation, patient, question)
     return show(report, flags, interrupted=interrupted)

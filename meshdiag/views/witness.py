@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.scrape.reading import Reading
 
 LONGEST_S = 17.0
-"""Longest wait for the next scrape; it covers Prometheus's usual interval of 15 s and stays within the deadline."""
+"""Longest wait for the next scrape; it covers Prometheus's usual interval of 15 s."""
 POLL_S = 0.5
 COLUMNS = (
     Column("verdict", "agree", "verdict"),
