@@ -193,8 +193,9 @@ class _Runner:
         return result
 
     async def _failed(self, check: Check, error: SourceError) -> Result:
-        """The answer of a check that could not look; folded where another check answers for it."""
-        if error.because and error.because != check.id:
+        """The answer of a check that could not look; folded where another check answers for it. One that was made
+        for this call alone (a query) speaks for itself."""
+        if error.because and error.because != check.id and check.id in all_checks():
             blamed = await self._gate(error.because)
             if blamed.verdict not in OPEN:
                 return _because(check, blamed)
@@ -269,7 +270,7 @@ class _Runner:
                     Outcome(verdict=Verdict.SKIP, summary="needs history, which the nodes' pages do not hold"),
                 )
             if refused is not None:
-                self._note(f"{refused.summary}; metrics come from {metrics.name}")
+                self._note(f"{refused.summary}; asked instead: {metrics.name}")
             return metrics
         if refused is not None:
             return _because(check, refused)

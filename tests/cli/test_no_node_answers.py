@@ -63,3 +63,12 @@ def test_a_query_and_the_metric_names_are_unknown(own: dict[str, str]) -> None:
     assert run("query", "mesh_peer_count", "-o", "json", environment=own).code == 3
     ran = run("query", "--metrics", "-o", "json", environment=own)
     assert (ran.code, ran.report["data"]) == (3, None)
+
+
+def test_nodes_that_are_only_guessed_are_unknown_once(tmp_path: Path) -> None:
+    """Without a list of nodes the documented addresses are tried; that nobody is there is said by one check."""
+    (tmp_path / "guessed.toml").write_text("[contexts.own]\nprometheus = false\nalertmanager = false\nlogs = []\n")
+    ran = run("health", "-o", "json", environment={"MESHDIAG_CONFIG": str(tmp_path / "guessed.toml")})
+    unknown = [one for one in ran.report["checks"] if one["verdict"] == "unknown"]
+    assert ran.code == 3
+    assert {one["because"] for one in unknown if one["id"] != "nodes.up"} == {"nodes.up"}

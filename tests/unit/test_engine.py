@@ -171,7 +171,7 @@ async def test_the_next_source_answers_when_the_first_is_shut(monkeypatch: pytes
     answers = await look(checks, monkeypatch, sources=sources)
     assert used == ["node pages"]
     assert by_id(answers)["a.past"].because == "stack.gate"
-    assert answers.notes == ("connection refused; metrics come from node pages",)
+    assert answers.notes == ("connection refused; asked instead: node pages",)
 
 
 async def test_of_two_sources_one_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -346,6 +346,7 @@ class Scrape:
             source=self.name,
             where=first.where,
             hint=first.hint or "check that the nodes run and their addresses are right",
+            because="nodes.up",
         ) from first
 
     def _refuse_rate(self, query: str) -> None:
