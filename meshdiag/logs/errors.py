@@ -38,9 +38,9 @@ SUBJECTS = 5000
 MOST = 200_000
 """Records of interest that are looked at in one file; where there are more, the window ends at the last of them."""
 
-COUNTED_TO = 20_000
+COUNTED_TO = 2_000
 """Records of a window that are counted, whatever their level: how many more there are changes no verdict."""
-SAMPLE = 1_000
+SAMPLE = 500
 """Records by which it is told how many cannot be read."""
 
 COUNTED = frozenset({Level.WARN, Level.ERROR, Level.FATAL})
