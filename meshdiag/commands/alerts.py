@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from meshdiag.views.direct_alerts import DirectAlerts
 
 SECTION = "Look at the mesh"
+SHORTEST_S = 0.1
+"""Between two looks of a watch."""
 
 
 @click.command("alerts", short_help="What fires, what is pending, what is muted by whom.")
@@ -90,6 +92,8 @@ def _refuse(flags: Flags, watch: bool, interval: timedelta | None, span: timedel
 
     if (interval or span) and not watch:
         raise UsageError("--interval and --for are for --watch", hint="meshdiag alerts --watch --for 10m")
+    if interval and interval.total_seconds() < SHORTEST_S:
+        raise UsageError(f"--interval is shorter than {SHORTEST_S:g} s", hint="the nodes have other work to do")
     if flags.direct is False:
         raise UsageError(
             "--rules and --watch evaluate rules over the nodes' own pages, which --no-direct rules out",

@@ -223,6 +223,7 @@ def test_the_commands_show_it_again(lab: Lab) -> None:
     [
         (("--interval", "5s"), "--interval and --for are for --watch"),
         (("--for", "5s"), "--interval and --for are for --watch"),
+        (("--watch", "--interval", "1ms"), "--interval is shorter than 0.1 s"),
         (("--watch", "--no-direct"), "which --no-direct rules out"),
         (("--direct", "--at", "1h ago"), "the present alone"),
         (("--direct", "--only", "alerts.critical"), "--only and --skip choose checks"),
