@@ -7,11 +7,14 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.logs.record import Record
@@ -19,6 +22,7 @@ from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
 from meshdiag.sources.docker import Docker, EngineAddress, engine_address
 from meshdiag.sources.docker.engine import Engine
+from meshdiag.sources.docker.wire import Body
 from tests.fakedocker import FakeContainer, FakeEngine, frame, line, saying
 from tests.replay import exchanges, replay, replay_one
 from tests.serving import Asked, Server, send
@@ -37,15 +41,31 @@ def _texts(records: list[Record]) -> list[bytes]:
     return [record.raw for record in records]
 
 
+Serve = Callable[[FakeEngine], contextlib.AbstractContextManager[str]]
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Serve:
+    """Serves an engine over each way to reach one, and gives its address."""
+
+    @contextlib.contextmanager
+    def serving(engine: FakeEngine) -> Iterator[str]:
+        path = str(tmp_path / "docker.sock") if request.param == "unix" else None
+        with Server(engine, socket=path) as server:
+            yield f"unix://{path}" if path else server.url
+
+    return serving
+
+
 # the streams ---------------------------------------------------------------------------------------------
 
 
-async def test_frames_may_be_cut_anywhere(tmp_path: Path) -> None:
+async def test_frames_may_be_cut_anywhere(serve: Serve) -> None:
     """A stream that comes byte by byte gives the same lines as one that comes whole."""
     whole = line(1, "one") + line(2, "two", 2) + frame(b"") + line(3, "three")
     bytewise = FakeContainer("drip", saying(*(whole[place : place + 1] for place in range(len(whole)))))
-    with Server(FakeEngine([bytewise]), socket=str(tmp_path / "s")):
-        records = await _read(f"unix://{tmp_path / 's'}", "drip")
+    with serve(FakeEngine([bytewise])) as host:
+        records = await _read(host, "drip")
     assert _texts(records) == [b"one", b"two", b"three"]
     assert [record.time_ns for record in records] == sorted(record.time_ns or 0 for record in records)
 
@@ -64,11 +84,13 @@ async def test_frames_may_be_cut_anywhere(tmp_path: Path) -> None:
     ],
     ids=["cut-in-header", "cut-in-frame", "garbage", "huge-frame", "system-error"],
 )
-async def test_a_broken_stream_is_told_after_what_came_before(pieces: tuple[bytes, ...], told: str) -> None:
+async def test_a_broken_stream_is_told_after_what_came_before(
+    serve: Serve, pieces: tuple[bytes, ...], told: str
+) -> None:
     """What was whole is given out; then one clear sentence names the container and what is wrong."""
     got: list[bytes] = []
-    with Server(FakeEngine([FakeContainer("broken", saying(*pieces))])) as server:
-        async with Docker(["broken"], host=server.url) as source:
+    with serve(FakeEngine([FakeContainer("broken", saying(*pieces))])) as host:
+        async with Docker(["broken"], host=host) as source:
             with pytest.raises(SourceError, match=told) as caught:
                 async for record in source.records(EVERYTHING, Tally()):
                     got.append(record.raw)  # noqa: PERF401 - what came before the error counts
@@ -88,7 +110,7 @@ async def test_one_broken_log_spoils_no_other() -> None:
     assert len(tally.skipped) == 1 and "broken" in tally.skipped[0]
 
 
-async def test_silence_within_a_log_is_bounded() -> None:
+async def test_silence_within_a_log_is_bounded(serve: Serve) -> None:
     """An engine that stops sending within a log costs its patience and one sentence."""
 
     async def stalls(_: Asked) -> AsyncIterator[bytes]:
@@ -96,8 +118,8 @@ async def test_silence_within_a_log_is_bounded() -> None:
         await asyncio.sleep(3600)
 
     stalled = FakeContainer("stalled", stalls)
-    with Server(FakeEngine([stalled])) as server:
-        engine = Engine(engine_address(server.url), silence_s=0.3)
+    with serve(FakeEngine([stalled])) as host:
+        engine = Engine(engine_address(host), silence_s=0.3)
         (container,) = await engine.containers()
         details = await engine.details(container)
         from meshdiag.sources.streams.window import Ask
@@ -108,6 +130,52 @@ async def test_silence_within_a_log_is_bounded() -> None:
                     pass
         await engine.aclose()
     assert caught.value.trouble is Trouble.TIMEOUT
+
+
+ONE = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (b"-ERR unknown command\r\n\r\n", Trouble.MALFORMED),
+        (b"HTTP/1.1 abc\r\n\r\n", Trouble.MALFORMED),
+        (b"x" * 300_000, Trouble.MALFORMED),
+        (b"", Trouble.TRUNCATED),
+        (ONE, Trouble.TRUNCATED),
+        (ONE + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", Trouble.TRUNCATED),
+        (ONE + b"Transfer-Encoding: chunked\r\n\r\n", Trouble.TRUNCATED),
+        (ONE + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", Trouble.MALFORMED),
+        (ONE + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nabcde\r\n", Trouble.MALFORMED),
+        (ONE + b"Content-Length: 100\r\n\r\nab", Trouble.TRUNCATED),
+        (b'HTTP/1.1 500 X\r\nContent-Length: 18\r\n\r\n{"message":"boom"}', Trouble.SERVER_ERROR),
+        (b"HTTP/1.1 500 X\r\n\r\n" + b"panic " * 100_000, Trouble.SERVER_ERROR),
+    ],
+)
+async def test_a_log_that_is_not_http_is_told(serve: Serve, answer: bytes, trouble: Trouble) -> None:
+    """Whatever comes instead of a log, over a socket as over TCP, is one bounded sentence."""
+    container = FakeContainer("odd", saying())
+    engine = FakeEngine([container])
+
+    async def garbage(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    engine.overrides[f"{container.id}/logs"] = garbage
+    with serve(engine) as host:
+        error = await _error(host, "odd")
+    assert error.trouble is trouble and str(error).isprintable() and len(str(error)) < 600, error
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=12), st.lists(st.integers(0, 900), max_size=8))
+def test_chunks_may_be_cut_anywhere(chunks: list[bytes], cuts: list[int]) -> None:
+    """A chunked body gives its content however it comes off the wire, and knows when it is whole."""
+    wire = b"".join(b"%x;note=1\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    places = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
+    body = Body(chunked=True, length=None)
+    assert b"".join(body.feed(wire[start:end]) for start, end in pairwise(places)) == b"".join(chunks)
+    assert body.whole and not body.cut
 
 
 # the engine ----------------------------------------------------------------------------------------------
@@ -189,7 +257,7 @@ async def test_a_pinned_version_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
     assert "Maximum supported API version is 1.41" in str(error) and "unset DOCKER_API_VERSION" in str(error)
 
 
-async def test_a_container_that_goes_meanwhile_is_no_traceback() -> None:
+async def test_a_container_that_goes_meanwhile_is_no_traceback(serve: Serve) -> None:
     """A container that is removed between the list and the look is left out; when it was the only one, that is told."""
     gone = FakeContainer("gone", saying())
     engine = FakeEngine([gone])
@@ -198,15 +266,15 @@ async def test_a_container_that_goes_meanwhile_is_no_traceback() -> None:
         await send(writer, 404, b'{"message":"No such container: gone"}')
 
     engine.overrides[f"{gone.id}/logs"] = missing
-    with Server(engine) as server:
-        error = await _error(server.url, "gone")
+    with serve(engine) as host:
+        error = await _error(host, "gone")
     assert error.trouble is Trouble.NOT_FOUND and "no container gone any more" in str(error)
 
 
 # following -----------------------------------------------------------------------------------------------
 
 
-async def test_a_break_while_following_is_mended_without_loss_or_double() -> None:
+async def test_a_break_while_following_is_mended_without_loss_or_double(serve: Serve) -> None:
     """The stream breaks within a frame, three times: every line comes once, and the breaks are told."""
     lines = [line(second, f"line {second}") for second in range(40)]
     broken = 0
@@ -229,8 +297,8 @@ async def test_a_break_while_following_is_mended_without_loss_or_double() -> Non
 
     got: list[bytes] = []
     tally = Tally()
-    with Server(FakeEngine([FakeContainer("flaky", log)])) as server:
-        async with asyncio.timeout(20), Docker(["flaky"], host=server.url) as source:
+    with serve(FakeEngine([FakeContainer("flaky", log)])) as host:
+        async with asyncio.timeout(20), Docker(["flaky"], host=host) as source:
             records = source.follow(EVERYTHING, tally)
             while len(got) < len(lines):
                 got.append((await anext(records)).raw)
@@ -240,7 +308,7 @@ async def test_a_break_while_following_is_mended_without_loss_or_double() -> Non
     assert tally.notes
 
 
-async def test_a_container_that_appears_is_followed_from_its_beginning() -> None:
+async def test_a_container_that_appears_is_followed_from_its_beginning(serve: Serve) -> None:
     """What starts to fit after following began is read from its first line."""
 
     async def forever(asked: Asked) -> AsyncIterator[bytes]:
@@ -254,8 +322,8 @@ async def test_a_container_that_appears_is_followed_from_its_beginning() -> None
         await asyncio.sleep(3600 if _.param("follow") else 0)
 
     engine = FakeEngine([FakeContainer("first", quiet)])
-    with Server(engine) as server:
-        async with asyncio.timeout(20), Docker(host=server.url) as source:
+    with serve(engine) as host:
+        async with asyncio.timeout(20), Docker(host=host) as source:
             records = source.follow(EVERYTHING, Tally())
             waiting = asyncio.ensure_future(anext(records))
             await asyncio.sleep(0.4)

@@ -13,6 +13,7 @@ the container's name as ``file``, as ``node`` where the line names none, and its
 
     address.py      where the engine is: DOCKER_HOST, contexts, sockets
     engine.py       the calls of the API, every failure explained
+    wire.py         answers that go on and on, over a local socket
     frames.py       the multiplexed stream and that of a terminal, cut into lines
     containers.py   which containers are meant
     source.py       ``Docker``, the log source

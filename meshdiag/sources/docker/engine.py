@@ -6,24 +6,27 @@ The paths bear the version of the API that both sides know; these calls have bee
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.logs.record import NS
+from meshdiag.sources.docker import wire
 from meshdiag.sources.docker.containers import read_containers
 from meshdiag.sources.docker.frames import Broken, cutter
 from meshdiag.sources.http import HttpClient, excerpt
 from meshdiag.sources.streams.lines import LineSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from meshdiag.logs.tally import Tally
     from meshdiag.sources.docker.address import EngineAddress
@@ -96,7 +99,7 @@ class Engine:
         path = f"{await self._prefix()}/containers/{container.id}/logs"
         cut = cutter(details.tty)
         try:
-            async with self._http.stream(path, _log_params(ask), silence_s=silence_s) as (_, pieces):
+            async with self._stream(path, _log_params(ask), silence_s) as pieces:
                 async for piece in pieces:
                     if lines := cut.feed(piece):
                         yield lines
@@ -117,7 +120,7 @@ class Engine:
         wanted = {"type": ["container"], "event": ["start", "die", "rename", "destroy", "create"]}
         splitter = LineSplitter()
         try:
-            async with self._http.stream(path, {"filters": json.dumps(wanted)}) as (_, pieces):
+            async with self._stream(path, {"filters": json.dumps(wanted)}, None) as pieces:
                 yield None
                 async for piece in pieces:
                     if splitter.feed(piece):
@@ -127,6 +130,21 @@ class Engine:
         raise self._http.where().error(Trouble.TRUNCATED, "it stopped telling its events", "the engine may be stopping")
 
     # how it is asked -------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _stream(
+        self, path: str, params: dict[str, str], silence_s: float | None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """An answer in pieces, as they come."""
+        if self.address.socket is not None:
+            target = f"{path}?{urlencode(params)}"
+            timeout_s = self.address.endpoint.timeout_s
+            where = self._http.where()
+            async with wire.get(self.address.socket, target, where, timeout_s=timeout_s, silence_s=silence_s) as pieces:
+                yield pieces
+        else:
+            async with self._http.stream(path, params, silence_s=silence_s) as (_, pieces):
+                yield pieces
 
     async def _get(self, path: str, params: dict[str, str], container: Container | None = None) -> Reply:
         prefix = await self._prefix()
