@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from meshdiag.causes import cause
@@ -136,5 +137,5 @@ def errors_beside_trouble(clues: Clues) -> Cause | None:
     return Cause(
         f"{node} logs errors, and they may well say why it is in trouble",
         references([*logged[node], *trouble[node]]),
-        "meshdiag health --only logs.errors --explain prints the latest of them and the command for more",
+        f"meshdiag logs --errors --node {shlex.quote(node)} prints them, with --top what recurs",
     )
