@@ -280,10 +280,12 @@ def _plain(flags: LogFlags) -> bool:
 
 
 def _explain(job: Job, files: Sequence[LogFile]) -> None:
-    from meshdiag.logs.evidence import commands
+    from meshdiag.logs.evidence import commands, says_all
 
     for one in commands([file.path for file in files], job.selection):
         say_command(one)
+    if not all(says_all(file.path, job.selection) for file in files):
+        say("grep knows no times and no fields: it shows more than was asked for")
 
 
 def say_command(command: str) -> None:

@@ -59,6 +59,15 @@ def command(path: str, selection: Selection) -> str:
     return f"{reader}{shown}"
 
 
+def says_all(path: str, selection: Selection) -> bool:
+    """Whether the command for a file can say all of what was asked: grep knows neither times nor fields."""
+    return _is_json(path) or (selection.since_ns is None and selection.until_ns is None and selection.where is None)
+
+
+def _is_json(path: str) -> bool:
+    return any(path.endswith((end, *(f"{end}{packed}" for packed in _READERS))) for end in JSON_ENDS)
+
+
 def _with_grep(selection: Selection, file: str) -> str:
     around = "".join(f" -{flag} {count}" for flag, count in (("B", selection.before), ("A", selection.after)) if count)
     steps = []

@@ -357,6 +357,7 @@ def test_explain_prints_commands_that_show_it_again(text, ndjson):
     (command,) = [line.removeprefix("  $ ") for line in ran.stderr.splitlines()]
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
     assert [line.split(":", 1)[1] for line in done.stdout.splitlines()] == ran.stdout.splitlines()
+    assert "grep knows no times" in logs(text, "--since", "2026-03-09T03:00:30Z", "--explain").stderr
     ran = logs(ndjson, "--where", "consensus.round > 5 and consensus.ok = true", "-l", "error+", "--explain")
     (command,) = [line.removeprefix("  $ ") for line in ran.stderr.splitlines()]
     assert command.startswith("jq -cR ")
