@@ -90,7 +90,9 @@ class Copier:
             spans = scanner.spans(block)
             if self._out is None or not spans:
                 continue
-            if scanner.cuts(block):
+            if scanner.whole:
+                self._hold(bytes(view[: block.end]))
+            elif scanner.cuts(block):
                 self._hold(b"".join([part for span in spans for part in (scanner.raw(block, span), b"\n")]))
             else:
                 text = block.text(len(spans))

@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import struct
-import tempfile
 import threading
 from typing import TYPE_CHECKING
 
@@ -98,6 +97,8 @@ def _store() -> int:
     """A file in memory, or one without a name where there is none."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("meshdiag")
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

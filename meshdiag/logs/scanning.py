@@ -6,11 +6,13 @@ is asked of the format once and remembered by that beginning with its digits mas
 
 from __future__ import annotations
 
+from itertools import accumulate, count
+from operator import add
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.formats import Fielded
+from meshdiag.logs.formats import Clocked, Fielded
 from meshdiag.logs.prefilter import choose, needles
-from meshdiag.logs.record import Record
+from meshdiag.logs.record import NS, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -27,6 +29,8 @@ Span = tuple[int, int]
 MASK = bytes.maketrans(b"123456789", b"000000000")
 WIDEST = 64
 MOST_KNOWN = 4096
+MANY = 64
+"""From so many records in a block on, what they have in common is looked for."""
 SAMPLE_BYTES = 64 * 1024
 SAMPLE_LINES = 300
 
@@ -54,6 +58,8 @@ class Scanner:
         chosen = choose(needles(selection, form), sample, size)
         self._finder = chosen[1] if chosen else None
         self._column = 0
+        self.whole = False
+        """Whether all records of the last block were wanted, none of them cut."""
         self._patterns_met = not selection.patterns or (chosen and selection.patterns == (chosen[0].proves,))
         self._start_width = _widest(map(form.start_width, _sampled(sample)))
         level_width = _widest(map(form.level_width, _sampled(sample))) if self._levels is not None else 0
@@ -80,6 +86,7 @@ class Scanner:
         if self._matcher.windowed:
             self._carried = self._time_before(block, block.end, 0, self._carried)
         self._tally.matched += len(spans)
+        self.whole = self._finder is None and self._levels is None and len(spans) == len(found) and not long
         return spans
 
     def cuts(self, block: Block) -> bool:
@@ -88,12 +95,14 @@ class Scanner:
 
     def records(self, block: Block, begin: int, end: int) -> list[Span]:
         """All records in a part of a block that begins and ends where records do."""
-        found: list[Span] = []
-        while begin < end:
-            following = self.end_of(block, begin)
-            found.append((begin, following))
-            begin = following
-        return found
+        lengths = map(len, bytes(block.view[begin : max(begin, end - 1)]).split(b"\n"))
+        ends = list(map(add, accumulate(lengths), count(begin + 1)))
+        begins = [begin, *ends[:-1]]
+        verdicts = self._verdicts(block, begins)
+        if _INSIDE in verdicts:
+            begins = [begin, *(one for one, verdict in zip(begins, verdicts, strict=True) if verdict and one > begin)]
+            ends = [*begins[1:], end]
+        return list(zip(begins, ends, strict=True))
 
     def before(self, block: Block, end: int) -> int:
         """Where the record begins that ends at a place of a block."""
@@ -256,6 +265,47 @@ class Scanner:
 
     def _in_window(self, block: Block, spans: list[Span]) -> list[Span]:
         """Those of the records whose time, or that of the record before where they have none, is in the window."""
+        seconds = self._by_second(block, spans) if len(spans) >= MANY else None
+        if seconds is None:
+            return self._in_window_slowly(block, spans)
+        within = {
+            second: self._second_within(block, begin)
+            for second, (begin, _) in dict(zip(seconds, spans, strict=True)).items()
+        }
+        if None in within.values():
+            unsure = [span for span, second in zip(spans, seconds, strict=True) if within[second] is None]
+            kept = set(self._in_window_slowly(block, unsure))
+            return [span for span, second in zip(spans, seconds, strict=True) if within[second] or span in kept]
+        return [span for span, second in zip(spans, seconds, strict=True) if within[second]]
+
+    def _by_second(self, block: Block, spans: list[Span]) -> list[bytes] | None:
+        """For each record the bytes that tell its second; None where that cannot be said of all."""
+        begins = [begin for begin, _ in spans]
+        heads, width = _heads(block, begins, self._start_width), self._start_width
+        if not (isinstance(self._format, Clocked) and heads == heads[:width] * len(begins)):
+            return None
+        line = self.raw(block, spans[0])
+        second = self._format.second_width(line)
+        if second is None or (self._format.start_width(line) or WIDEST) > width:
+            return None
+        text = block.text(len(begins))
+        return [bytes(text[begin : begin + second]) for begin in begins]
+
+    def _second_within(self, block: Block, begin: int) -> bool | None:
+        """Whether a record's second is within the window: all of it, nothing of it, or, None, part of it."""
+        time_ns = self._format.time_ns(bytes(block.view[begin : block.buffer.find(b"\n", begin, block.end)]))
+        if time_ns is None:
+            return None
+        first = time_ns - time_ns % NS
+        inside = [self._matcher.in_window(first), self._matcher.in_window(first + NS - 1)]
+        if all(inside):
+            return True
+        since_ns, until_ns = self._matcher.selection.since_ns, self._matcher.selection.until_ns
+        out = (since_ns is not None and first + NS <= since_ns) or (until_ns is not None and first >= until_ns)
+        return False if out else None
+
+    def _in_window_slowly(self, block: Block, spans: list[Span]) -> list[Span]:
+        """The same, each record by itself."""
         kept: list[Span] = []
         looked, earlier = 0, self._carried
         for span in spans:

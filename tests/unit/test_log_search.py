@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshdiag.logs import prefilter
+from meshdiag.logs import blocks, prefilter, scanning
 from meshdiag.logs.blocks import Sizes
 from meshdiag.logs.files import find
 from meshdiag.logs.record import NS, Level
@@ -139,6 +139,8 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if request.param == "large inputs":
         monkeypatch.setattr(prefilter, "SMALL_BYTES", 0)
         monkeypatch.setattr(prefilter, "EVERYWHERE", 1e9)
+        monkeypatch.setattr(scanning, "MANY", 1)
+        monkeypatch.setattr(blocks, "MANY_SLICES", 1)
     yield
 
 

@@ -88,3 +88,13 @@ class Fielded(Protocol):
     def field_pattern(self, name: str) -> bytes | None:
         """A regular expression, of syntax that all engines share, that is found in every record that has a field at
         the path ``name``. None where there is none."""
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """What a format may have besides, so that the times of a second's lines need not all be read."""
+
+    def second_width(self, line: bytes) -> int | None:
+        """How many of a line's first bytes tell its time to the second: another line with the same bytes there, and
+        alike up to its ``start_width``, whatever the digits, has a time within the same second. None where that
+        cannot be promised."""

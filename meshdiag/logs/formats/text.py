@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from meshdiag.logs.levels import Style
     from meshdiag.logs.timestamps import Shape
 
+_DIGIT = re.compile(rb"\d")
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -142,6 +144,11 @@ class TextFormat:
         if found is None or found["level"] is None or found.end() >= min(len(line), HEAD - 1):
             return None
         return found.end() + 1
+
+    def second_width(self, line: bytes) -> int | None:
+        """The end of the seconds, where no digit behind them but the fraction's changes the time."""
+        found = self._time(line, 0, HEAD) if self._digits_alike and self.timed else None
+        return None if found is None or _DIGIT.search(found["tail"]) else found.end("stamp")
 
     @property
     def _digits_alike(self) -> bool:
