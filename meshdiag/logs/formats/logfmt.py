@@ -133,9 +133,17 @@ def _value(raw: bytes) -> Any:
         return float(text) if "." in text else int(text)
     if text in ("true", "false"):
         return text == "true"
-    if "\\" in text:
-        return text.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t").replace("\\\\", "\\")
-    return text
+    return _unescaped(text) if "\\" in text else text
+
+
+def _unescaped(text: str) -> str:
+    """A quoted value's escapes resolved, which are JSON's with Go's few more; as it stands where they make no sense."""
+    import json
+
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
 
 
 def _text(fields: dict[str, Any], keys: tuple[str, ...]) -> str:
