@@ -42,12 +42,13 @@ class Stored:
 class TailPlan:
     """What one tail connection does: ``frames`` before it is cut (None: it stays), ``close`` a code and a reason for
     the end instead, ``raw`` bytes to send after the upgrade, ``drop`` lines that are named as dropped instead of being
-    sent, ``status`` to refuse the upgrade with, ``hang`` to never answer it."""
+    sent, ``swallow`` lines that are never sent, ``status`` to refuse the upgrade with, ``hang`` to never answer it."""
 
     frames: int | None = None
     close: tuple[int, str] | None = None
     raw: bytes | None = None
     drop: int = 0
+    swallow: int = 0
     status: int | None = None
     hang: bool = False
 
@@ -216,7 +217,7 @@ class LokiServer:
 
     async def _pump(self, query: LogQuery, known: int, plan: TailPlan, writer: asyncio.StreamWriter) -> None:
         """Send what is pushed from now on, until the plan says otherwise or the client is gone."""
-        sent, dropping = 0, plan.drop
+        sent, swallowed, dropping = 0, 0, plan.drop
         if plan.raw is not None:
             writer.write(plan.raw)
             await writer.drain()
@@ -226,6 +227,9 @@ class LokiServer:
             for one in fresh:
                 line = Line(one.line, one.labels, dict(one.metadata))  # a live line has no detected level yet
                 if not (query.picks(one.labels) and query.keeps(line)):
+                    continue
+                if plan.swallow > swallowed:
+                    swallowed += 1
                     continue
                 body: dict[str, Any] = {"streams": [_stream(one.time_ns, line)]}
                 if dropping:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,17 @@ async def test_breaks_lose_and_double_nothing(plan: TailPlan) -> None:
     wanted = [f"{kind} {place}" for place in range(12) for kind in ("line", "other")]
     assert Counter(followed.lines) == Counter(wanted)
     assert followed.tally.notes, "a break is said"
+
+
+async def test_what_the_tail_does_not_bring_a_query_finds() -> None:
+    """A tail that leaves lines out without a word is looked after: they come a little later, once."""
+    pace = replace(QUICK, look_s=0.3)
+    with LokiServer(tails=[TailPlan(swallow=2)]) as server:
+        async with following(server, pace=pace) as followed:
+            push(server, "one", "two", "three")
+            await followed.until(3)
+            await asyncio.sleep(0.4)
+    assert sorted(followed.lines) == ["one", "three", "two"]
 
 
 async def test_equal_lines_of_one_nanosecond_all_come() -> None:

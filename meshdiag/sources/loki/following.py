@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from meshdiag.sources.loki.client import Loki
     from meshdiag.sources.loki.entries import Entry
     from meshdiag.sources.loki.logql import Query
+    from meshdiag.sources.loki.tail import Tail
 
 OVERLAP_NS: Final = 30 * NS
 """How far before the last line a query looks again: lines come in a little late and out of order."""
+FEW: Final = 5000
+"""Lines between two looks beyond which the tail is trusted: the look would cost more than the tail itself."""
 AHEAD_NS: Final = 600 * NS
 PASSING: Final = frozenset(
     {
@@ -46,13 +49,15 @@ PASSING: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How fast to try (s): pauses before a new connection, between queries where there is no tail, how long to go on
-    with queries before the tail is tried again, how long to wait for a server that is gone."""
+    with queries before the tail is tried again, how long to wait for a server that is gone, and how often to look by a
+    query whether the tail brought everything."""
 
     first_pause_s: float = 0.5
     longest_pause_s: float = 10.0
     poll_s: float = 2.0
     poll_for_s: float = 120.0
     give_up_s: float = 300.0
+    look_s: float = 20.0
 
 
 @dataclass(slots=True)
@@ -68,7 +73,6 @@ class _Follower:
     heard_ns: int
     seen: Seen = field(default_factory=Seen)
     said: set[str] = field(default_factory=set)
-
     reader: Reader = field(init=False)
     matcher: Matcher = field(init=False)
     good_at: float = field(init=False)
@@ -128,26 +132,38 @@ class _Follower:
             async with aclosing(self.missed()) as missed:
                 async for record in missed:
                     yield record
-            async for frame in tail.frames():
-                for record in self.wanted(frame.entries):
-                    if self.seen.delivered(record):
-                        yield record
-                if frame.dropped_ns:
-                    async with aclosing(self.dropped(frame.dropped_ns)) as dropped:
-                        async for record in dropped:
-                            yield record
+            async with aclosing(self.delivered(tail)) as delivered:
+                async for record in delivered:
+                    yield record
             self.good_at = time.monotonic()
             self.say(
                 f"{self.loki.name}: the tail ended: {tail.ended}; opened anew, and a query asked for what lies between"
             )
 
-    async def dropped(self, times_ns: tuple[int, ...]) -> AsyncGenerator[Record, None]:
-        """What the server could not send in time, asked for by a query."""
+    async def delivered(self, tail: Tail) -> AsyncGenerator[Record, None]:
+        """What a connection delivers. Now and then a query looks whether it is all: what was dropped, or came to the
+        server in a way that the tail does not see."""
+        look_at, lines = time.monotonic() + self.pace.look_s, 0
+        async with aclosing(tail.frames(self.pace.look_s)) as frames:
+            async for frame in frames:
+                for record in self.wanted(frame.entries):
+                    if self.seen.delivered(record):
+                        yield record
+                lines += len(frame.entries)
+                if frame.dropped_ns:
+                    self._dropped(frame.dropped_ns)
+                elif time.monotonic() < look_at:
+                    continue
+                if frame.dropped_ns or lines <= FEW:
+                    async with aclosing(self.missed()) as missed:
+                        async for record in missed:
+                            yield record
+                look_at, lines = time.monotonic() + self.pace.look_s, 0
+
+    def _dropped(self, times_ns: tuple[int, ...]) -> None:
+        """Say that the server could not send some lines in time; the query that follows begins with them."""
         self.tally.notes.append(f"{self.loki.name}: its tail dropped {len(times_ns)} lines, so a query asked for them")
         self.newest_ns = min(self.newest_ns, *(one or self.newest_ns for one in times_ns))
-        async with aclosing(self.missed()) as missed:
-            async for record in missed:
-                yield record
 
     async def polled(self) -> AsyncGenerator[Record, None]:
         """Queries, again and again, for a while."""

@@ -7,7 +7,9 @@ thousand; lines that a slow reader missed are named in ``dropped_entries``; afte
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +24,7 @@ from meshdiag.sources.loki.api import API, NEEDS_TENANT
 from meshdiag.sources.loki.entries import CATEGORIZE, read_streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from websockets.asyncio.client import ClientConnection
 
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 LARGEST_FRAME: Final = 16 * 1024 * 1024
 PING_S: Final = 20.0
 CLOSE_S: Final = 0.5
+_QUIET: Final = logging.getLogger("meshdiag.loki.tail")
+"""What the websocket's library has to say of a connection is said here, in one sentence."""
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
 _ABOUT_THE_QUERY: Final = ("parse error", "only log selector", "queries require")
 BROKEN: Final = 1011
 """The close code of a server that cannot go on, with its reason."""
@@ -57,14 +63,18 @@ class Tail:
         self._http = http
         self.ended = ""
 
-    async def frames(self) -> AsyncIterator[Frame]:
-        """Every frame as it comes. Raises ``SourceError`` (malformed) for one that cannot be read, ``QueryError`` when
-        the server closes because of the query."""
+    async def frames(self, idle_s: float) -> AsyncGenerator[Frame, None]:
+        """Every frame as it comes, and an empty one when none came for ``idle_s``. Raises ``SourceError`` (malformed)
+        for one that cannot be read, ``QueryError`` when the server closes because of the query."""
         from websockets.exceptions import ConnectionClosed
 
         while True:
             try:
-                text = await self._connection.recv()
+                async with asyncio.timeout(idle_s):
+                    text = await self._connection.recv()
+            except TimeoutError:
+                yield Frame([])
+                continue
             except ConnectionClosed as closed:
                 self.ended = self._reason(closed)
                 return
@@ -154,6 +164,7 @@ async def _connect(http: HttpClient, query: str, start_ns: int) -> ClientConnect
         ping_timeout=PING_S,
         close_timeout=CLOSE_S,
         max_size=LARGEST_FRAME,
+        logger=_QUIET,
     )
 
 
