@@ -31,6 +31,10 @@ def is_stale(value: float) -> bool:
 _STALE_BYTES = struct.pack("<Q", 0x7FF0000000000002)
 
 
+INDEXED = 100
+"""From this many series of a metric on, a label's values are indexed when they are asked for."""
+
+
 class StoredSeries:
     """One series: its labels (the name among them, never to be changed), times in milliseconds since the epoch
     (whole, of 64 bits), rising, and values."""
@@ -71,6 +75,8 @@ class Store:
     def __init__(self) -> None:
         self._by_name: dict[str, list[StoredSeries]] = {}
         self._by_labels: dict[frozenset[tuple[str, str]], StoredSeries] = {}
+        self._by_value: dict[tuple[str, str], dict[str, list[StoredSeries]]] = {}
+        """The series of a large metric by the values of one label; made when it is first asked for."""
 
     def series(self, labels: Mapping[str, str]) -> StoredSeries:
         """The series with exactly these labels, made when it is new. Empty label values count as absent."""
@@ -87,6 +93,8 @@ class Store:
         if named is None:
             named = self._by_name[name] = []
         named.append(series)
+        for key in [key for key in self._by_value if key[0] == name]:
+            del self._by_value[key]
         return series
 
     def add(self, labels: Mapping[str, str], time: int, value: float) -> None:
@@ -107,7 +115,7 @@ class Store:
         matchers = selector.matchers
         candidates: Iterable[StoredSeries]
         if selector.name is not None:
-            candidates = self._by_name.get(selector.name, ())
+            candidates, matchers = self._named(selector.name, matchers)
         else:
             on_name = [matcher for matcher in matchers if matcher.name == NAME_LABEL]
             candidates = self._of_names(on_name)
@@ -115,6 +123,25 @@ class Store:
         for matcher in matchers:
             candidates = _matching(candidates, matcher)
         return list(candidates)
+
+    def _named(self, name: str, matchers: tuple[Matcher, ...]) -> tuple[Sequence[StoredSeries], tuple[Matcher, ...]]:
+        """The series of a metric, narrowed by the first label that must be equal to something; and the other
+        matchers."""
+        named = self._by_name.get(name, ())
+        if len(named) >= INDEXED:
+            for matcher in matchers:
+                if matcher.kind is MatchKind.EQUAL and matcher.value:
+                    rest = tuple(one for one in matchers if one is not matcher)
+                    return self._valued(name, matcher.name).get(matcher.value, ()), rest
+        return named, matchers
+
+    def _valued(self, name: str, label: str) -> dict[str, list[StoredSeries]]:
+        found = self._by_value.get((name, label))
+        if found is None:
+            found = self._by_value[name, label] = {}
+            for series in self._by_name[name]:
+                found.setdefault(series.labels.get(label, ""), []).append(series)
+        return found
 
     def _of_names(self, matchers: Sequence[Matcher]) -> Iterable[StoredSeries]:
         for name, series in self._by_name.items():

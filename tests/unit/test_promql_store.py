@@ -5,7 +5,8 @@ from __future__ import annotations
 import tracemalloc
 
 from meshdiag.promql.evaluator import instant
-from meshdiag.promql.store import STALE_NAN, Store, is_stale
+from meshdiag.promql.selectors import selectors
+from meshdiag.promql.store import INDEXED, STALE_NAN, Store, is_stale
 
 MOST_BYTES = 40
 """Bytes a sample, all of the store counted."""
@@ -51,3 +52,16 @@ def test_a_series_without_samples_is_no_series() -> None:
     store.series({"__name__": "x"})
     assert instant(store, "x", 1000).samples == ()  # type: ignore[union-attr]
     assert instant(store, "count(rate(x[5m]))", 1000).samples == ()  # type: ignore[union-attr]
+
+
+def test_a_large_metric_is_found_by_its_labels() -> None:
+    """With an index or without, the same series are found, also those that came after it was made."""
+    store = Store()
+    for number in range(2 * INDEXED):
+        store.add({"__name__": "x", "node": f"n{number % 10}", "peer": f"p{number}"}, 1000, float(number))
+    queries = ('x{node="n3"}', 'x{node="n3",peer="p13"}', 'x{peer=~"p1.",node="n3"}', 'x{node="none"}', 'x{node=""}')
+    counts = [len(store.select(selectors(query)[0])) for query in queries]
+    assert counts == [2 * INDEXED // 10, 1, 1, 0, 0]
+    store.add({"__name__": "x", "node": "n3"}, 1000, 1.0)
+    store.add({"__name__": "x"}, 1000, 1.0)
+    assert [len(store.select(selectors(query)[0])) for query in queries] == [counts[0] + 1, 1, 1, 0, 1]
