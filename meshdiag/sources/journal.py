@@ -38,7 +38,7 @@ from meshdiag.model import Evidence
 from meshdiag.sources.streams.evidence import piped_through_grep
 from meshdiag.sources.streams.following import Following
 from meshdiag.sources.streams.lines import Line
-from meshdiag.sources.streams.process import LineProcess
+from meshdiag.sources.streams.process import LineProcess, printable
 from meshdiag.sources.streams.window import Log, Reader, window
 from meshdiag.spelling import did_you_mean
 
@@ -275,7 +275,7 @@ class _Entries:
             self._error(
                 Trouble.NOT_FOUND,
                 f"it has nothing of {name}",
-                did_you_mean(name, sorted(known), f"see journalctl -F {fields[0]}"),
+                did_you_mean(name, sorted(map(printable, known)), f"see journalctl -F {fields[0]}"),
             )
             for name in missing
             if not any(fnmatchcase(one, name) for one in known)

@@ -271,6 +271,14 @@ async def test_a_container_that_goes_meanwhile_is_no_traceback(serve: Serve) -> 
     assert error.trouble is Trouble.NOT_FOUND and "no container gone any more" in str(error)
 
 
+async def test_hostile_names_do_nothing() -> None:
+    """A container and a service named to move the cursor appear in a sentence without doing so."""
+    evil = FakeContainer("evil\x1b[2J\nname", saying(), labels={"com.docker.compose.service": "srv\x1b]0;x\x07"})
+    with Server(FakeEngine([evil])) as server:
+        error = await _error(server.url, "evl")
+    assert "evil" in str(error) and "srv" in str(error) and str(error).isprintable()
+
+
 # following -----------------------------------------------------------------------------------------------
 
 

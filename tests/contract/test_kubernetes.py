@@ -317,6 +317,12 @@ async def test_answers_of_another_shape_are_told(kubectl: Callable[..., FakeProg
     assert (await _error(Kubernetes())).trouble is Trouble.MALFORMED
 
 
+async def test_hostile_names_do_nothing(kubectl: Callable[..., FakeProgram]) -> None:
+    """A pod named to move the cursor appears in a sentence without doing so."""
+    kubectl(_pods(_pod("evil\x1b[2J\nname", "app", waiting="why\x07")))
+    assert "evil" in str(await _error(Kubernetes(["evl"]))) and "why" in str(await _error(Kubernetes()))
+
+
 async def test_names_that_mean_no_pod(kubectl: Callable[..., FakeProgram]) -> None:
     """A mistyped pod or container is guessed; no pods, and too many, are errors that say what to do."""
     kubectl(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from meshdiag.sources.http import excerpt
 from meshdiag.sources.http.fields import rows, text, text_map
 from meshdiag.spelling import did_you_mean
 
@@ -39,7 +40,9 @@ def read_containers(body: Any) -> list[Container]:
     return [
         Container(
             id=one["Id"],
-            name=min((str(name) for name in rows(one.get("Names"))), key=len, default=one["Id"][:12]).lstrip("/"),
+            name=excerpt(
+                min((str(name) for name in rows(one.get("Names"))), key=len, default=one["Id"][:12]).lstrip("/")
+            ),
             state=text(one, "State"),
             labels=text_map(one.get("Labels")),
         )
@@ -82,7 +85,7 @@ class Wanted:
 
 def near(word: str, containers: Iterable[Container]) -> str:
     """The question what a word was meant to be; else which containers there are."""
-    names = sorted({one.name for one in containers} | {one.service for one in containers if one.service})
+    names = sorted({one.name for one in containers} | {excerpt(one.service) for one in containers if one.service})
     listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     return did_you_mean(word, names, f"there are {listed}" if names else "no container is there at all")
 

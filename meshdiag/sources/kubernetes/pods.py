@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from meshdiag.sources.streams.process import printable
 from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ def _containers(pod: Any) -> Iterator[PodContainer]:
     metadata, status, spec = pod["metadata"], pod.get("status") or {}, pod.get("spec") or {}
     known = {one["name"]: one for kind in KINDS for one in status.get(kind) or ()}
     kinds = ("initContainers", "containers", "ephemeralContainers")
-    names = [str(one["name"]) for kind in kinds for one in spec.get(kind) or ()]
+    names = [printable(str(one["name"])) for kind in kinds for one in spec.get(kind) or ()]
     for name in names:
-        yield _container(str(metadata["name"]), str(metadata.get("uid") or ""), name, known.get(name) or {})
+        yield _container(printable(str(metadata["name"])), str(metadata.get("uid") or ""), name, known.get(name) or {})
 
 
 def _container(pod: str, uid: str, name: str, status: Any) -> PodContainer:
@@ -61,7 +62,9 @@ def _container(pod: str, uid: str, name: str, status: Any) -> PodContainer:
         name,
         instance=f"{status.get('restartCount') or 0}/{status.get('containerID') or ''}",
         running="running" in state,
-        waiting=str(waiting.get("reason") or "it is not scheduled") if never and "running" not in state else "",
+        waiting=printable(str(waiting.get("reason") or "it is not scheduled"))
+        if never and "running" not in state
+        else "",
         before=before is not None,
     )
 

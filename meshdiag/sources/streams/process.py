@@ -88,7 +88,7 @@ class LineProcess:
     def said(self) -> list[str]:
         """The lines that it has said on stderr, as far as they were kept, each printable and of bounded length."""
         lines = self._said.decode("utf-8", "replace").splitlines()
-        return [_printable(line) for line in lines if line.strip()]
+        return [printable(line) for line in lines if line.strip()]
 
     @property
     def cut(self) -> int:
@@ -169,6 +169,7 @@ class LineProcess:
             await asyncio.wait([self._listening])
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """Hostile text for a sentence: what cannot be printed is a blank, and it is cut at ``SAID_KEPT``."""
     text = "".join(char if char.isprintable() else " " for char in line[:SAID_KEPT]).strip()
     return text + "..." * (len(line) > SAID_KEPT)
