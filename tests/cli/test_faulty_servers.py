@@ -85,3 +85,20 @@ def test_prometheus_on_a_nodes_port_is_recognised(healthy_lab: object) -> None:
     assert gate["verdict"] == "fail"
     assert "metrics" in gate["summary"]
     assert ran.code == 2
+
+
+@pytest.mark.parametrize("fault", ["refused", "status-500", "html", "redirect-away", "hostile-labels"])
+def test_logs_of_a_faulty_loki_are_one_sentence_or_harmless_lines(fault: str) -> None:
+    """No line and no traceback comes from a server that is no Loki: exit code 3 and what to try; hostile lines are
+    made harmless on the way to a person."""
+    with faulty(fault) as server:
+        ran = run("logs", "--source", "loki", "-o", "json", environment={"MESHDIAG_LOKI_URL": server.url}, timeout=30)
+    if fault == "hostile-labels":
+        assert ran.code == 0, ran.stderr
+        assert all(line.isprintable() for line in ran.stdout.splitlines())
+    else:
+        assert ran.code == 3, ran.stderr
+        assert ran.stdout == ""
+        assert ran.stderr.startswith("meshdiag: Loki at ")
+        assert len(ran.stderr.splitlines()) <= 3, ran.stderr
+        assert "\x1b" not in ran.stderr
