@@ -50,7 +50,7 @@ class Reader:
         """The records of a page, one by one. ``parsed``: the query had a parser, whose labels may stand among the
         stream's."""
         streams: dict[int, _Stream] = {}
-        self._learn(entries, streams)
+        self._learn(entries, streams, parsed=parsed)
         for entry in entries:
             tally.records += 1
             yield self._record(entry, streams[id(entry.labels)], parsed=parsed)
@@ -92,13 +92,14 @@ class Reader:
         record.node = labels.get(names.node.first) or record.node or names.node.behind(labels)
         record.fields = {**{name: value for name, value in labels.items() if not _made(name)}, **record.fields}
 
-    def _learn(self, entries: Iterable[Entry], streams: dict[int, _Stream]) -> None:
-        """Find the formats of streams that are new, from many of their lines rather than from one."""
+    def _learn(self, entries: Iterable[Entry], streams: dict[int, _Stream], *, parsed: bool = False) -> None:
+        """Find the formats of streams that are new, from many of their lines rather than from one. Where a parser's
+        labels make a stream of every line, all of them are taken as one."""
         samples: dict[tuple[bool, frozenset[tuple[str, str]]], tuple[_Stream, list[bytes]]] = {}
         for entry in entries:
             stream = streams.get(id(entry.labels))
             if stream is None:
-                stream = streams[id(entry.labels)] = _stream(entry.labels)
+                stream = streams[id(entry.labels)] = _stream(entry.labels, one_of_many=parsed and entry.mixed)
             raw = _raw(entry)
             key = _kind(stream, raw)
             if key not in self._known:
@@ -145,10 +146,10 @@ def _raw(entry: Entry) -> bytes:
     return entry.line.encode("utf-8", "replace")
 
 
-def _stream(labels: Mapping[str, str]) -> _Stream:
+def _stream(labels: Mapping[str, str], *, one_of_many: bool = False) -> _Stream:
     kept = {name: value for name, value in labels.items() if not _made(name) or name == "detected_level"}
     shown = {name: value for name, value in kept.items() if not _made(name)}
-    return _Stream(kept, compact(shown), frozenset(shown.items()))
+    return _Stream(kept, compact(shown), frozenset() if one_of_many else frozenset(shown.items()))
 
 
 def _kind(stream: _Stream, raw: bytes) -> tuple[bool, frozenset[tuple[str, str]]]:
