@@ -92,7 +92,7 @@ def _left_out(context: Context, direct: Direct) -> dict[str, str]:
         elif endpoint is None:
             reasons[name] = f"context {context.name} has no {name.capitalize()}"
     if direct is Direct.NEVER:
-        reasons["scrape"] = "not asked: --no-direct leaves the nodes' pages alone"
+        reasons["scrape"] = "not looked at: --no-direct leaves the nodes' pages alone"
     return reasons
 
 
