@@ -4,6 +4,8 @@ source.py      the metrics protocol: gathers queries, takes looks, evaluates
 pages.py       the nodes' pages, fetched side by side
 observed.py    the store filled from them, labelled as Prometheus would
 absence.py     why an answer is empty
+reading.py     some nodes' pages as they are, to compare with what others say
+history.py     a store from text with timestamps
 exposition.py  text format and OpenMetrics, only the families that are wanted
 transport.py, wire.py  the fast HTTP path
 """
