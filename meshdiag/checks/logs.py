@@ -37,6 +37,7 @@ LEAST_COVERED_S = 60.0
 LOG = "log"
 """The subject of a finding about the files as a whole."""
 SHOWN_KINDS = 3
+SHOWN_FILES = 4
 BYZANTINE = "byzantine"
 _ACCUSED = re.compile(
     r"byzantine[\w -]{0,40}?\b(?:of|by|from|node|peer)\b[ =:\"']{1,3}(?P<who>[A-Za-z0-9](?:[\w.:-]{0,80}\w)?)",
@@ -90,9 +91,9 @@ def judge_errors(
         return Outcome(verdict=Verdict.SKIP if log.absent else Verdict.UNKNOWN, summary=log.problem)
     evidence = tuple(log_evidence(log, since))
     if not log.total:
-        reason = f"no line in {', '.join(log.files)} since {since:%Y-%m-%d %H:%M:%S} UTC: is anything still writing it?"
-        if log.broken:
-            reason = f"none of {log.broken} lines in {', '.join(log.files)} can be understood"
+        reason = f"no line in {named(log.files)} since {since:%Y-%m-%d %H:%M:%S} UTC: is anything still writing it?"
+        if log.broken and not log.covered_s:
+            reason = f"none of {log.broken} lines in {named(log.files)} can be understood"
         return Outcome(verdict=Verdict.UNKNOWN, summary=reason, evidence=evidence)
     minutes = max(log.covered_s, LEAST_COVERED_S) / 60
     by_node: dict[str, dict[str, int]] = {}
@@ -106,6 +107,12 @@ def judge_errors(
     if not findings:
         findings.append(Finding(LOG, Verdict.PASS, "no errors", 0.0, UNIT, threshold))
     return Outcome(tuple(findings), sum_up(findings, log, before), evidence)
+
+
+def named(files: Sequence[str]) -> str:
+    """Files by name, the first of many."""
+    more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
+    return ", ".join(files[:SHOWN_FILES]) + more
 
 
 def judge_node(node: str, levels: dict[str, int], minutes: float, threshold: Threshold, log: ErrorLog) -> Finding:

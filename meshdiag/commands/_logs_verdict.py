@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshdiag.checks.logs import BASELINE, MINUTES, errors, judge_errors, wrong_option
 from meshdiag.context import CheckSettings
 from meshdiag.errors import UsageError
-from meshdiag.logs.errors import COUNTED, GRAVE, MOST, Opened, Told, Window, by_log, summed_up, tell
+from meshdiag.logs.errors import COUNTED, GRAVE, MOST, Opened, Told, Window, by_log, is_pattern, summed_up, tell
+from meshdiag.logs.files import STDIN
 from meshdiag.logs.record import moment_of, nanoseconds
 from meshdiag.logs.search import search
 from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
-from meshdiag.model import ExitCode, Report, Verdict
+from meshdiag.model import ExitCode, Finding, Report, Verdict
 from meshdiag.render.verdict_line import verdict_text
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 HINT = "what recurs and what is new: the same with --top, with --new-since 1h"
 """The next step for whoever has the lines themselves before their eyes."""
+
+BLIND = "look further back with --since, or where the lines are: a path, --source loki, docker, journal, kubernetes"
+"""The next step where there was nothing to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,18 @@ def judge_files(job: Job, files: Sequence[LogFile]) -> int:
         told = [tell(path, some, asked, job.formats) for path, some in logs]
         return summed_up(told, opened.reach(told, window), alike=not job.named)
 
-    return _judge(job, look(judged.now), look(judged.before), judged)
+    return _judge(job, look(judged.now), look(judged.before), judged, unread(job, files))
+
+
+def unread(job: Job, files: Sequence[LogFile]) -> list[str]:
+    """Files that the user named and that could not be read: what they hold is unknown, so the whole is no pass.
+    Folders and patterns name what there is."""
+    if not job.named:
+        return []
+    known = {os.path.realpath(file.path) for file in files}
+    plain = [path for path in job.paths if path != STDIN and not is_pattern(path)]
+    here = [os.path.expanduser(path) for path in plain]  # noqa: PTH111 - as the engine reads it
+    return [path for path in here if not Path(path).is_dir() and os.path.realpath(path) not in known]
 
 
 def judge_kept(job: Job, kept: Sequence[Record], files: Sequence[str]) -> int:
@@ -152,16 +169,19 @@ def _lies_in(record: Record, window: Window) -> bool:
     return time_ns is not None and window.since_ns <= time_ns and not (window.until_ns and time_ns >= window.until_ns)
 
 
-def _judge(job: Job, log: ErrorLog, before: ErrorLog, judged: Judged) -> int:
+def _judge(job: Job, log: ErrorLog, before: ErrorLog, judged: Judged, missing: Sequence[str] = ()) -> int:
     """Judge, print, and give the exit code."""
     settings = settings_of(job)
     outcome = judge_errors(log, before, settings.over(errors.threshold), judged.since, settings.options)
+    unknown = tuple(Finding(path, Verdict.UNKNOWN, f"{path} could not be read") for path in missing)
+    outcome = replace(outcome, findings=(*outcome.findings, *unknown))
     verdict = outcome.verdict or Verdict.worst(finding.verdict for finding in outcome.findings)
     if job.flags.quiet and job.flags.format == "json":
         _print_report(job, outcome)
     else:
         stream = sys.stdout if job.flags.quiet else sys.stderr
-        stream.write(verdict_text(verdict, replace(outcome, hint=HINT), errors, stream))
+        hint = BLIND if verdict is Verdict.UNKNOWN else HINT
+        stream.write(verdict_text(verdict, replace(outcome, hint=hint), errors, stream))
         stream.flush()
     return ExitCode.of(verdict, Verdict(job.flags.fail_on))
 

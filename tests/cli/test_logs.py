@@ -244,6 +244,9 @@ def test_what_cannot_be_read_is_said(text, tmp_path):
     ran = logs(text, tmp_path / "gone.log", "--tail", "1")
     assert (ran.code, ran.stdout) == (0, lines_of(text, 59))
     assert "gone.log: no such file" in ran.stderr
+    judged = logs(text, tmp_path / "gone.log", "--errors", "-q")
+    assert judged.code == 3, "what was named and not read is unknown"
+    assert f"{tmp_path}/gone.log: no such file" in judged.stdout
     none = logs(tmp_path / "gone.log")
     assert (none.code, none.stdout) == (3, "")
     assert "gone.log" in none.stderr
