@@ -159,6 +159,8 @@ class Journal:
 class _Entries:
     """The entries as one log."""
 
+    repeats = False
+
     def __init__(self, name: str, program: str, chosen: Chosen, selection: Selection) -> None:
         self._name = name
         self._program = program

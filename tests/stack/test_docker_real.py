@@ -210,6 +210,22 @@ async def test_following_finds_a_container_made_anew(engine: Engine, started: Ca
         assert [record.raw for record in await _until(follow, bool)] == [b"new life"]
 
 
+async def test_following_goes_through_the_engines_own_rotation(engine: Engine, started: Callable[..., str]) -> None:
+    """The engine turns its log over again and again, giving lines twice as it does: each arrives once, in order."""
+    script = """
+    sleep 0.5; i=0
+    while [ $i -lt 6000 ]; do
+      i=$((i+1)); echo "line $i of a log that is turned over"; [ $((i%200)) = 0 ] && usleep 20000
+    done
+    sleep 100
+    """
+    name = started("mesh-rotate", script, "--log-opt", "max-size=50k", "--log-opt", "max-file=50")
+    async with Docker([name], host=engine.host) as source:
+        got = await _until(source.follow(EVERYTHING, Tally()), lambda got: len(got) >= 6000)
+    assert [int(record.raw.split()[1]) for record in got] == list(range(1, 6001))
+    assert len(list(engine.socket.parent.glob("data/containers/*/*-json.log.*"))) > 5, "it was turned over"
+
+
 async def test_a_trace_is_one_record_while_it_is_followed(engine: Engine, started: Callable[..., str]) -> None:
     """Lines that continue a record come with it, and a record is given out though no other follows."""
     name = started("mesh-follow-trace", "sleep 1;" + TRACE + "sleep 100")

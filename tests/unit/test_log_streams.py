@@ -84,6 +84,16 @@ def test_reading_taken_up_again_loses_and_doubles_nothing(chance: random.Random,
     assert got == log
 
 
+def test_a_line_that_comes_twice_in_one_reading_is_one() -> None:
+    """Where stamps tell lines apart, what an engine gives again after its log was turned over is left out."""
+    lines = [Line(b"line", number * 20 * NS, "stdout") for number in range(100)]
+    turned = [*lines[:50], *lines[20:80], *lines[10:]]
+    resume = Resume(repeats=True)
+    assert [line for line in turned if resume.is_new(line)] == lines
+    same = Resume()
+    assert all(same.is_new(Line(b"again", 5)) for _ in range(3)), "elsewhere the same line may be written again"
+
+
 def test_a_flood_is_remembered_within_bounds() -> None:
     """Of a hundred thousand and more lines in one second the oldest are forgotten, and reading starts behind them."""
     resume = Resume()

@@ -119,6 +119,8 @@ class Docker:
 class _Containers:
     """The containers that are meant, as keeper of their logs. ``names`` are those of the last look."""
 
+    repeats = True
+
     def __init__(self, engine: Engine, wanted: Wanted) -> None:
         self.names: list[str] = []
         self._engine = engine

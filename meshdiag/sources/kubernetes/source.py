@@ -172,6 +172,8 @@ class _Wanted:
 class _Pods:
     """The containers as keeper of their logs."""
 
+    repeats = True
+
     def __init__(self, cluster: Cluster, wanted: _Wanted, *, previous: bool, max_requests: int) -> None:
         self._cluster = cluster
         self._wanted = wanted

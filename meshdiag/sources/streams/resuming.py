@@ -2,7 +2,8 @@
 
 Stamps within one log go back by a little now and then (two streams, one clock), and what is asked from a moment on
 comes with that moment's lines again. So reading is taken up a little earlier, and lines that came before are
-known again by stamp and content.
+known again by stamp and content. Docker's engine gives lines twice even within one reading, when its log file is
+turned over while it is followed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 BACK_NS = NS
 """How far back reading is taken up."""
+FEWEST = 4096
+"""Lines that are known again however old they are."""
 MOST = 100_000
 """Lines that are known again, at most; in a flood, reading is taken up less far back."""
 
@@ -24,9 +27,12 @@ Key = tuple[int, int]
 
 
 class Resume:
-    """The end of what was read of one log."""
+    """The end of what was read of one log. ``repeats``: no two lines bear the same stamp and content, so that one
+    that comes again, within the same reading too, is the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats: bool = False) -> None:
+        self._repeats = repeats
+        self._seen: set[Key] = set()
         self.last_ns: int | None = None
         self._floor_ns: int | None = None
         self._from_ns: int | None = None
@@ -43,7 +49,7 @@ class Resume:
     def again(self) -> None:
         """Reading begins anew, at ``since_ns`` or before."""
         self._from_ns = self.since_ns
-        self._known = Counter(self._recent)
+        self._known = Counter(() if self._repeats else self._recent)
 
     def is_new(self, line: Line) -> bool:
         """Whether a line was not read before; then it is noted. One without a stamp is always new."""
@@ -53,7 +59,11 @@ class Resume:
         if self._from_ns is not None and taken_ns < self._from_ns:
             return False
         key = _key(line, taken_ns)
-        if self._known.get(key, 0) > 0:
+        if self._repeats:
+            if key in self._seen:
+                return False
+            self._seen.add(key)
+        elif self._known.get(key, 0) > 0:
             self._known[key] -= 1
             return False
         self._note(key, taken_ns)
@@ -63,10 +73,11 @@ class Resume:
         self.last_ns = taken_ns if self.last_ns is None else max(self.last_ns, taken_ns)
         self._recent.append(key)
         oldest_ns = self.last_ns - BACK_NS
-        while self._recent[0][0] < oldest_ns or len(self._recent) > MOST:
-            dropped, _ = self._recent.popleft()
-            if dropped >= oldest_ns:
-                self._floor_ns = dropped + 1
+        while len(self._recent) > (FEWEST if self._recent[0][0] < oldest_ns else MOST):
+            dropped = self._recent.popleft()
+            self._seen.discard(dropped)
+            if dropped[0] >= oldest_ns:
+                self._floor_ns = dropped[0] + 1
 
 
 def _key(line: Line, taken_ns: int) -> Key:

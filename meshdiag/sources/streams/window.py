@@ -62,7 +62,10 @@ class Ask:
 
 
 class Keeper(Protocol):
-    """Who keeps logs. All of it raises ``SourceError``."""
+    """Who keeps logs. All of it raises ``SourceError``. ``repeats``: stamps tell lines apart, and a line may come
+    twice while a log is followed."""
+
+    repeats: bool
 
     async def logs(self, tally: Tally) -> list[Log]:
         """The logs that are meant, at least one."""
@@ -90,16 +93,19 @@ class Reader:
             tally.files.append(log.origin.file)
         picker = Picker(selection, tally)
         assembler = Assembler(tally, formats=self.formats, zone=self.zone, sieve=picker.sieve)
-        return Reading(log, assembler, picker, tally, resumes=self.resumes)
+        resume = Resume(repeats=self.keeper.repeats) if self.resumes else None
+        return Reading(log, assembler, picker, tally, resume)
 
 
 class Reading:
     """One log being read: lines in, the wanted records out."""
 
-    def __init__(self, log: Log, assembler: Assembler, picker: Picker, tally: Tally, *, resumes: bool) -> None:
+    def __init__(
+        self, log: Log, assembler: Assembler, picker: Picker, tally: Tally, resume: Resume | None = None
+    ) -> None:
         self.log = log
-        self._resumes = resumes
-        self.resume = Resume()
+        self.resume = resume or Resume()
+        self._resumes = resume is not None
         self.lines = 0
         self._assembler = assembler
         self._picker = picker
