@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
@@ -17,6 +18,7 @@ from meshdiag.logs.tally import Tally
 from meshdiag.sources.docker import Docker
 from meshdiag.sources.streams.lines import rfc3339
 from tests.dockerd import Engine, compose, docker_engine
+from tests.program import run
 
 WAIT_S = 20.0
 EVERYTHING = Selection()
@@ -254,3 +256,27 @@ async def test_a_name_that_nobody_bears_is_guessed(engine: Engine, started: Call
     with pytest.raises(SourceError, match=r"no container is called mesh-tranier; did you mean mesh-trainer") as caught:
         await _read(engine, EVERYTHING, "mesh-tranier")
     assert caught.value.trouble is Trouble.NOT_FOUND
+
+
+async def test_the_whole_program_reads_containers(engine: Engine, started: Callable[..., str]) -> None:
+    """Raw lines on stdout, JSON with the container's name and the engine's time, a clear sentence for a wrong name."""
+    _ended(
+        engine,
+        started("mesh-program", 'echo \'{"level":"error","msg":"boom"}\'; echo \'{"level":"info","msg":"fine"}\''),
+    )
+    environment = {"DOCKER_HOST": engine.host}
+    raw = await asyncio.to_thread(
+        run, "logs", "--source", "docker", "--level", "error", "mesh-program", environment=environment
+    )
+    assert (raw.code, raw.stdout) == (0, '{"level":"error","msg":"boom"}\n'), raw.stderr
+    read = await asyncio.to_thread(
+        run, "logs", "--source", "docker", "mesh-program", "-o", "json", environment=environment
+    )
+    rows = [json.loads(row) for row in read.stdout.splitlines()]
+    assert [(row["level"], row["message"], row["file"], row["node"]) for row in rows] == [
+        ("error", "boom", "mesh-program", "mesh-program"),
+        ("info", "fine", "mesh-program", "mesh-program"),
+    ]
+    assert all(row["ts"] for row in rows)
+    wrong = await asyncio.to_thread(run, "logs", "--source", "docker", "mesh-progam", environment=environment)
+    assert wrong.code == 3 and "did you mean mesh-program?" in wrong.stderr and wrong.stdout == ""
