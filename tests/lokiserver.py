@@ -42,13 +42,15 @@ class Stored:
 class TailPlan:
     """What one tail connection does: ``frames`` before it is cut (None: it stays), ``close`` a code and a reason for
     the end instead, ``raw`` bytes to send after the upgrade, ``drop`` lines that are named as dropped instead of being
-    sent, ``swallow`` lines that are never sent, ``status`` to refuse the upgrade with, ``hang`` to never answer it."""
+    sent, ``swallow`` lines that are never sent, ``history`` lines to begin
+    with that were there before, ``status`` to refuse the upgrade with, ``hang`` to never answer it."""
 
     frames: int | None = None
     close: tuple[int, str] | None = None
     raw: bytes | None = None
     drop: int = 0
     swallow: int = 0
+    history: int = 0
     status: int | None = None
     hang: bool = False
 
@@ -210,7 +212,7 @@ class LokiServer:
             writer.write(frame(struct.pack(">H", 1011) + str(refused).encode(), 8))
             writer.close()
             return
-        known = len(self._snapshot())
+        known = max(0, len(self._snapshot()) - plan.history)
         await _upgrade(asked, writer)
         await self._pump(query, known, plan, writer)
         writer.close()

@@ -158,6 +158,18 @@ async def test_what_the_tail_does_not_bring_a_query_finds() -> None:
     assert sorted(followed.lines) == ["one", "three", "two"]
 
 
+async def test_lines_that_a_new_connection_brings_again_come_once() -> None:
+    """A tail begins with lines of before: those that were given out are not given out again."""
+    with LokiServer(tails=[TailPlan(frames=2), TailPlan(frames=3, history=2), TailPlan(history=4)]) as server:
+        push(server, "before")
+        async with following(server) as followed:
+            for place in range(6):
+                push(server, f"line {place}")
+                await asyncio.sleep(0.1)
+            await followed.until(6)
+    assert sorted(followed.lines) == [f"line {place}" for place in range(6)]
+
+
 async def test_equal_lines_of_one_nanosecond_all_come() -> None:
     """Two streams that write the same text at the same time are two lines, through a break as well."""
     with LokiServer(tails=[TailPlan(frames=1), TailPlan(frames=1), TailPlan()]) as server:
