@@ -129,13 +129,15 @@ class LogLines:
         return style
 
     def _message(self, record: Record) -> list[str]:
-        """The message's lines: the first in the colour of a grave record, the others beneath it."""
+        """The message's lines, the first of a grave record strong, of one that lies beside a wanted one dim."""
         lines = record.message.split("\n") if "\n" in record.message else [record.message]
         cut = len(lines) - MOST_LINES
         shown = [self._safe(line.rstrip("\r"), MESSAGE_LIMIT) for line in lines[:MOST_LINES]]
         if cut > 0:
             shown.append(f"... ({cut:,} more lines)")
-        if record.level is not None and record.level >= Level.ERROR:
+        if record.context:
+            shown[0] = self._paint(shown[0], DIM)
+        elif record.level is not None and record.level >= Level.ERROR:
             shown[0] = self._paint(shown[0], BOLD)
         return [shown[0], *(line for line in shown[1:] if line.strip())]
 
