@@ -17,6 +17,7 @@ from meshdiag.checks.stack import judge_nodes, not_comparable, scrape_truth, tru
 from meshdiag.context import CheckSettings
 from meshdiag.metrics import Matrix
 from meshdiag.model import Column, Finding, Table, Verdict
+from meshdiag.units import rough
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +49,8 @@ class _Compared:
     told: Mapping[str, Told]
     pages: Mapping[str, Reading]
     findings: tuple[Finding, ...]
+    remark: str
+    """What keeps the comparison from being as sure as it could be; "" where nothing does."""
 
 
 class Witness:
@@ -65,7 +68,8 @@ class Witness:
         if why := not_comparable(inputs):
             return Outcome((Finding(MESH, Verdict.SKIP, why),), why, verdict=Verdict.SKIP)
         compared = await self._compared(inputs)
-        return truth_outcome(inputs, compared.findings, compared.roster, len(inputs.context.nodes))
+        outcome = truth_outcome(inputs, compared.findings, compared.roster, len(inputs.context.nodes))
+        return replace(outcome, summary=outcome.summary + compared.remark)
 
     async def table(self, inputs: Inputs) -> Table:
         """A row a node, the worst first. Raises ``SourceError``."""
@@ -86,13 +90,17 @@ async def compare(inputs: Inputs, say: Callable[[str], None]) -> _Compared:
     roster, before, every = await asyncio.gather(
         inputs.roster(), inputs.scrape.read(everyone, KNOWN), scrape_interval(inputs)
     )
-    if every is not None and every <= LONGEST_S:
+    remark = ""
+    if every is None or every > LONGEST_S:
+        far = f"up to {rough(every)} off" if every else "not in sight"
+        remark = f" (the next scrape, which would tell more, is {far} and was not waited for)"
+    else:
         say("waiting for Prometheus's next scrape of every node")
         await _next_scrape(inputs, max((page.answered for page in before.values()), default=time.time()), every)
     told = await ask_prometheus(inputs, await standing_still(inputs))
     pages = await inputs.scrape.read(everyone, KNOWN)
     threshold = inputs.context.checks.get(scrape_truth.id, CheckSettings()).over(scrape_truth.threshold)
-    return _Compared(roster, told, pages, judge_nodes(told, pages, before, roster, threshold))
+    return _Compared(roster, told, pages, judge_nodes(told, pages, before, roster, threshold), remark)
 
 
 async def scrape_interval(inputs: Inputs) -> float | None:
