@@ -73,8 +73,8 @@ def merged(
     shelves: dict[Hashable, list[_Group[T]]] = {}
     groups: list[tuple[Hashable, _Group[T]]] = []
     for kind, words, what in messages:
-        shape = _shape(words)
-        near = [shelves.setdefault((kind, shape, side), []) for side in _sides(words)]
+        form = shape(words)
+        near = [shelves.setdefault((kind, form, side), []) for side in _sides(words)]
         group = _nearest(words, near)
         if group is None:
             places = [place for place, part in enumerate(words) if is_word(part)]
@@ -90,7 +90,7 @@ def merged(
     return [(kind, pattern, members) for (kind, pattern), members in found.items()]
 
 
-def _shape(words: Words) -> Words:
+def shape(words: Words) -> Words:
     """What stands between the words."""
     return tuple("" if is_word(part) else part for part in words)
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from meshdiag.logs.finding import Search
 from meshdiag.logs.masks import masked, words
-from meshdiag.logs.merging import merged
+from meshdiag.logs.merging import MERGED, merged, shape
 from meshdiag.logs.record import NS
+from meshdiag.logs.skeletons import Skeletons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import tzinfo
 
     from meshdiag.logs.blocks import Block
@@ -38,9 +39,9 @@ WIDE = NARROW + b"ABCDEF"
 """What is deleted from a line to count it: lower-case hexadecimal digits; upper-case too where that helps much."""
 REMAINS_BYTES = 24 * 1024 * 1024
 """Of the remains that are known, so much is kept in memory; then they are learned anew."""
-MOST_MESSAGES = 20_000
+MOST_MESSAGES = 4_000
 """Different masked messages, beyond which those that differ in names are put together early."""
-MOST_PATTERNS = 10_000
+MOST_PATTERNS = 3_000
 """Beyond these the rarest are only counted."""
 CAUSES = ("error", "err", "exception", "reason", "cause")
 """Fields that say what a message is about, where the message itself does not hold them."""
@@ -86,7 +87,8 @@ class Found:
 
 @dataclass(slots=True)
 class Message:
-    """Records with one masked message and level. ``counts``: those of the window before, and those of now."""
+    """Records with one masked message and level. ``counts``: those of the window before, and those of now;
+    ``open``: it was put together of messages that differ in names, and takes any other name."""
 
     level: Level | None
     text: str
@@ -96,6 +98,7 @@ class Message:
     first_ns: int | None = None
     last_ns: int | None = None
     components: Counter[str] = field(default_factory=Counter)
+    open: bool = False
 
     def saw(self, time_ns: int | None) -> None:
         """It was there at a time."""
@@ -118,6 +121,7 @@ class Patterns:
     def __init__(self, *, compare: bool = False) -> None:
         self._compare = compare
         self._messages: dict[tuple[Level | None, str], Message] = {}
+        self._templates: dict[tuple[Level | None, tuple[str, ...]], list[tuple[Message, list[tuple[int, str]]]]] = {}
         self._rest = 0
         self.records = [0, 0]
 
@@ -138,9 +142,18 @@ class Patterns:
         text = masked(_said(record))
         key = record.level, text
         found = self._messages.get(key)
+        if found is None and self._templates:
+            found = self._template(record.level, words(self._text(text)))
         if found is None:
             found = self._messages[key] = Message(record.level, text, record.raw, record.file)
         return found
+
+    def _template(self, level: Level | None, said: tuple[str, ...]) -> Message | None:
+        """The pattern, put together before, that a message is of."""
+        for message, fixed in self._templates.get((level, shape(said)), ()):
+            if all(said[place] == word for place, word in fixed):
+                return message
+        return None
 
     @property
     def full(self) -> bool:
@@ -152,11 +165,18 @@ class Patterns:
         kept = sorted(self._merged(), key=lambda one: -sum(one.counts))
         self._rest += sum(sum(one.counts) for one in kept[MOST_PATTERNS:])
         self._messages = {(one.level, one.text): one for one in kept[:MOST_PATTERNS]}
+        self._templates.clear()
+        for one in self._messages.values():
+            said = words(one.text)
+            one.open = not MERGED.isdisjoint(said)
+            if one.open:
+                fixed = [(place, word) for place, word in enumerate(said) if word not in MERGED]
+                self._templates.setdefault((one.level, shape(said)), []).append((one, fixed))
 
     def _merged(self) -> list[Message]:
         found = []
         ordered = sorted(self._messages.values(), key=lambda one: -sum(one.counts))
-        texts = [(one.level, words(self._text(one)), one) for one in ordered]
+        texts = [(one.level, words(self._text(one.text)), one) for one in ordered]
         before = (lambda one: one.counts[0] > 0) if self._compare else None
         for _, text, members in merged(texts, before=before):
             first = min(members, key=lambda one: one.first_ns or 0)
@@ -166,8 +186,8 @@ class Patterns:
             found.append(whole)
         return found
 
-    def _text(self, message: Message) -> str:
-        return _NAMED.sub(r"\1\2\3<*>", message.text) if self._compare else message.text
+    def _text(self, text: str) -> str:
+        return _NAMED.sub(r"\1\2\3<*>", text) if self._compare else text
 
     def found(self) -> Found:
         """All patterns, the commonest first."""
@@ -303,6 +323,7 @@ class _Remains:
         self._size = 0
         self._known: dict[bytes, tuple[Message, str] | None] = {}
         self._last: dict[bytes, bytes] = {}
+        self._skeletons: Skeletons[tuple[Message, str]] = Skeletons()
 
     def count(self, block: bytes) -> None:
         """Count whole lines, each with its newline."""
@@ -313,21 +334,43 @@ class _Remains:
         remains.pop()
         lines.pop()
         numbers = Counter(remains)
+        last = dict(zip(remains, lines, strict=True))
         unknown = [one for one in numbers if one not in self._known]
         if unknown:
             first = dict(zip(reversed(remains), reversed(lines), strict=True))
-            for one in unknown:
+            for one in self._not_told(unknown, numbers, last):
                 self._learn(one, first[one])
         for one, number in numbers.items():
-            known = self._known[one]
+            known = self._known.get(one)
             if known is not None:
                 self._found.count(*known, number, self._now)
-        self._last.update(zip(remains, lines, strict=True))
+                self._last[one] = last[one]
         if self._size > REMAINS_BYTES:
             self.close()
         if self._found.full:
             self.close()
             self._found.thin()
+            self._skeletons = Skeletons()
+
+    def _not_told(
+        self, unknown: list[bytes], numbers: Mapping[bytes, int], lines: Mapping[bytes, bytes]
+    ) -> list[bytes]:
+        """Count those that are told by their skeletons; the others."""
+        left = []
+        ends: dict[int, tuple[Message, bytes, bytes]] = {}
+        for one in unknown:
+            told = self._skeletons.find(one)
+            if told is None:
+                left.append(one)
+                continue
+            message, component = told
+            self._found.count(message, component, numbers[one], self._now)
+            line = lines[one]
+            ends[id(message)] = (message, ends[id(message)][1] if id(message) in ends else line, line)
+        for message, first, last in ends.values():
+            message.saw(self._format.time_ns(first))
+            message.saw(self._format.time_ns(last))
+        return left
 
     def _learn(self, remains: bytes, line: bytes) -> None:
         self._size += len(remains) + min(len(line), 1024) + 200
@@ -339,6 +382,8 @@ class _Remains:
         message = self._found.message(record)
         message.saw(record.time_ns)
         self._known[remains] = message, record.component
+        if message.open:
+            self._skeletons.learn(remains, (id(message), record.component), (message, record.component))
 
     def close(self) -> None:
         """Note when each was seen last, and forget."""

@@ -228,6 +228,25 @@ def test_more_messages_than_can_be_kept_are_put_together_on_the_way(
     assert (found.patterns[0].first_ns, found.patterns[0].last_ns) == (ns(0), ns(2999.9))
 
 
+def test_a_message_among_thousands_of_names_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines told by the words that never vary: one word more or another word is another message."""
+    monkeypatch.setattr("meshdiag.logs.patterns.MOST_MESSAGES", 50)
+    names = ["".join(chr(ord("g") + int(digit)) for digit in f"{number:05d}") for number in range(20_000)]
+    lines = [line(n / 10, f"user {name} logged in again") for n, name in enumerate(names)]
+    lines[15_000] = line(1500, "user gggjj logged out again")
+    lines[15_001] = line(1500.1, "user gggjj logged in again twice")
+    lines[15_002] = line(1500.2, "user gggjj logged in again", "ERROR")
+    lines[15_003] = line(1500.3, "user gggjj logged in again", "INFO", "auth")
+    found = told(written(tmp_path / "a.log", lines))
+    assert (found.patterns[0].text, found.patterns[0].count) == ("user <*> logged in again", 19_997)
+    assert found.patterns[0].components == (("raft", 19_996), ("auth", 1))
+    assert {(one.text, one.level, one.count) for one in found.patterns[1:]} == {
+        ("user gggjj logged out again", Level.INFO, 1),
+        ("user gggjj logged in again twice", Level.INFO, 1),
+        ("user gggjj logged in again", Level.ERROR, 1),
+    }
+
+
 # What is new
 
 
