@@ -17,7 +17,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _CLOCK = re.compile(r"(?:(today|yesterday)[\sT]+)?(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _EPOCH = re.compile(r"\d{9,11}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
-_EPOCH_UNITS = {13: 1e3, 16: 1e6, 19: 1e9}
+_EPOCH_UNITS = {13: 10**3, 16: 10**6, 19: 10**9}
 """Digits of an epoch in ms, µs and ns, and how many of them make a second."""
 _LONGEST = timedelta(days=3660)
 
@@ -54,7 +54,10 @@ def parse_moment(text: str, now: datetime, *, utc: bool = False) -> datetime:
     if lower.endswith("ago"):
         return (now - parse_duration(lower.removesuffix("ago"))).astimezone(UTC)
     if body.isascii() and _EPOCH.fullmatch(body):
-        return datetime.fromtimestamp(float(body) / _EPOCH_UNITS.get(len(body), 1), UTC)
+        if body.isdecimal() and (parts := _EPOCH_UNITS.get(len(body))):
+            seconds, micros = divmod(int(body) * 1_000_000 // parts, 1_000_000)
+            return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+        return datetime.fromtimestamp(float(body), UTC)
     zone = UTC if utc else None
     if clock := _CLOCK.fullmatch(lower):
         return _at_clock(clock, text, now, zone)

@@ -1,4 +1,4 @@
-"""What the configuration says of logs: formats of the user, the streams of the mesh in Loki; mistakes by their place."""
+"""What the configuration says of logs: formats of the user, streams of the mesh in Loki; mistakes by their place."""
 
 from __future__ import annotations
 

@@ -106,3 +106,32 @@ def test_no_text_breaks_the_parsers(text: str) -> None:
             parse(text)
         except UsageError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"),
+    [
+        ("1769829120123", 123_000),
+        ("1769829120.50", 500_000),
+        ("1769829120123456", 123_456),
+        ("1769829120123456789", 123_456),
+    ],
+)
+def test_an_epoch_may_be_finer_than_seconds(text, micros):
+    """Milli-, micro- and nanoseconds are told by their number of digits, and nothing is rounded up."""
+    found = parse_moment(text, datetime(2026, 2, 1, tzinfo=UTC))
+    assert found == datetime(2026, 1, 31, 3, 12, 0, micros, UTC)
+
+
+@pytest.mark.parametrize("text", ["03:12", "2026-01-31T03:12:00", "today 03:12"])
+def test_what_names_no_zone_may_be_utc(text, monkeypatch):
+    """Local time by default, UTC on request, whatever the machine's zone."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        now = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
+        assert parse_moment(text, now, utc=True) == datetime(2026, 1, 31, 3, 12, tzinfo=UTC)
+        assert parse_moment(text, now).hour == 18
+    finally:
+        monkeypatch.undo()
+        time.tzset()
