@@ -11,4 +11,16 @@ Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports
     levels.py      every spelling and number of a level
     timestamps.py  every way to write a time
     formats/       how each kind of log line is read
+
+    search.py      search, copy, count: what the commands call
+    files.py       which files a user means, with what rotation left of them
+    finding.py     goes through files for one selection: opened or not, which part is read, in what order
+    reading.py     an open log: compression (compressed.py), format, bytes
+    blocks.py      bytes as blocks of whole records, in one buffer
+    seeking.py     a time window by few looks
+    prefilter.py   candidate lines of a block: what every wanted record holds (necessary.py for expressions)
+    scanning.py    the wanted records of a block
+    matching.py    the exact test of one record, which has the last word; regexes.py: patterns without backtracking
+    copying.py     raw lines to a descriptor, by two processes on large files (helping.py)
+    surroundings.py  the records beside wanted ones
 """

@@ -143,9 +143,10 @@ class _ExpressionFinder:
     def __init__(self, database: Any) -> None:
         self._scan = database.scan
         ends: list[int] = []
+        note = ends.append
 
         def seen(_id: int, _from: int, to: int, _flags: int, _context: object) -> None:
-            ends.append(to)
+            note(to)
 
         self._ends = ends
         self._seen = seen
