@@ -55,12 +55,26 @@ class FrameCutter:
     def __init__(self) -> None:
         self.cut = 0
         self._rest = b""
+        self._broken: Broken | None = None
         self._open: dict[str, _Pieces] = {}
 
     def feed(self, chunk: bytes) -> list[Line]:
-        """The lines that a chunk completes."""
-        data = self._rest + chunk
+        """The lines that a chunk completes. What is broken behind them is told at the next call."""
+        self._fail()
         lines: list[Line] = []
+        try:
+            self._cut(self._rest + chunk, lines)
+        except Broken as error:
+            self._broken = error
+            if not lines:
+                raise
+        return lines
+
+    def _fail(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def _cut(self, data: bytes, lines: list[Line]) -> None:
         place = 0
         while len(data) - place >= HEADER:
             stream, size = _header(data[place : place + HEADER])
@@ -78,10 +92,10 @@ class FrameCutter:
                 lines += self._lines(channel, message)
             place = end
         self._rest = data[place:]
-        return lines
 
     def end(self) -> list[Line]:
         """The pieces of lines that never ended."""
+        self._fail()
         if self._rest:
             raise Broken("ends within a frame")
         lines = [self._finished(pieces, channel) for channel, pieces in self._open.items()]

@@ -18,7 +18,7 @@ from meshdiag.sources.streams.picking import merged
 from meshdiag.sources.streams.window import Ask, Failures, history, last
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Coroutine
 
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
@@ -44,7 +44,8 @@ class Following:
         self._latest: dict[str, Log] = {}
         self._ended: dict[str, str] = {}
         self._pumps: dict[str, asyncio.Task[None]] = {}
-        self._queue: asyncio.Queue[list[Record] | SourceError] = asyncio.Queue(QUEUE)
+        self._unread: set[str] = set()
+        self._queue: asyncio.Queue[list[Record] | Exception] = asyncio.Queue(QUEUE)
 
     async def records(self) -> AsyncGenerator[Record, None]:
         """The wanted records: those asked for by ``since_ns`` or ``tail`` first, then new ones, without end."""
@@ -52,11 +53,11 @@ class Following:
         async with aclosing(self._past(logs)) as past:
             async for record in past:
                 yield record
-        watch = asyncio.create_task(self._watch())
+        watch = asyncio.create_task(self._guarded(self._watch()))
         try:
             while True:
                 found = await self._queue.get()
-                if isinstance(found, SourceError):
+                if isinstance(found, Exception):
                     raise found
                 for record in found:
                     yield record
@@ -81,7 +82,9 @@ class Following:
         if not log.running:
             self._ended[log.key] = log.life
         if selection.tail is not None:
+            self._unread.add(log.key)
             records, self._readings[log.key] = await last(self._reader, log, selection, tally)
+            self._unread.discard(log.key)
             for record in records:
                 yield record
             return
@@ -91,12 +94,25 @@ class Following:
                 async for record in past:
                     yield record
             return
-        async with aclosing(self._reader.keeper.lines(log, Ask(tail=RECENT), tally)) as lines:
+        self._unread.add(log.key)
+        await self._pass_by(reading)
+
+    async def _pass_by(self, reading: Reading) -> None:
+        """Take note of where a log ends now, and of its format."""
+        async with aclosing(self._reader.keeper.lines(reading.log, Ask(tail=RECENT), self._tally)) as lines:
             async for batch in lines:
                 reading.learn(batch)
                 reading.skip(batch)
+        self._unread.discard(reading.log.key)
 
     # what comes ------------------------------------------------------------------------------------------
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        """Whatever goes wrong beside reaches the reader."""
+        try:
+            await work
+        except Exception as error:
+            await self._queue.put(error)
 
     async def _watch(self) -> None:
         """Keep a pump running for each log that may grow."""
@@ -116,7 +132,7 @@ class Following:
     def _see(self, log: Log) -> None:
         self._latest[log.key] = log
         if log.key not in self._pumps and self._ended.get(log.key) != log.life:
-            self._pumps[log.key] = asyncio.create_task(self._pump(log))
+            self._pumps[log.key] = asyncio.create_task(self._guarded(self._pump(log)))
 
     async def _pump(self, log: Log) -> None:
         """Follow one log for as long as its writers live."""
@@ -142,6 +158,8 @@ class Following:
 
     async def _read_on(self, log: Log, reading: Reading, trouble: Break) -> None:
         """Read what a log says until its writer ends."""
+        if log.key in self._unread:
+            await self._pass_by(reading)
         reading.resume.again()
         ask = Ask(since_ns=reading.resume.since_ns, follow=True)
         try:

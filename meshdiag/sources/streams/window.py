@@ -202,19 +202,26 @@ class Failures:
 async def history(
     reader: Reader, reading: Reading, selection: Selection, tally: Tally, tail: int | None = None
 ) -> AsyncGenerator[Record, None]:
-    """The wanted records of one log that are there now, or of its last ``tail`` lines."""
+    """The wanted records of one log that are there now, or of its last ``tail`` lines. Raises ``SourceError`` after
+    those that came before it."""
     since, until = selection.since_ns, selection.until_ns
     ask = Ask(
         since_ns=None if since is None else since - AHEAD_NS,
         until_ns=None if until is None else until + BEHIND_NS,
         tail=tail,
     )
-    async with aclosing(reader.keeper.lines(reading.log, ask, tally)) as lines:
-        async for batch in lines:
-            for record in reading.feed(batch):
-                yield record
+    failure: SourceError | None = None
+    try:
+        async with aclosing(reader.keeper.lines(reading.log, ask, tally)) as lines:
+            async for batch in lines:
+                for record in reading.feed(batch):
+                    yield record
+    except SourceError as error:
+        failure = error
     for record in reading.settle():
         yield record
+    if failure is not None:
+        raise failure
 
 
 async def _whole(reader: Reader, log: Log, selection: Selection, tally: Tally) -> AsyncGenerator[Record, None]:
