@@ -540,3 +540,15 @@ def test_the_contexts_logs_repeat_one_another_and_are_told_once(tmp_path):
     assert logs("--head", "1", environment=environment).stdout == told[0] + "\n"
     assert json.loads(logs("--top", "-o", "json", environment=environment).stdout.splitlines()[0])["count"] == 5
     assert logs(*both, "--count").stdout == "11\n"
+
+
+@pytest.mark.parametrize("flags", ["", "-o json", "-o table", "--top", "--count", "--errors"])
+def test_a_full_disk_is_said(text, flags):
+    """Half an answer must not pass for one: a sentence, and the exit code for what could not be told."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m meshdiag logs {text} {flags} > /dev/full"],
+        env=clean_environment(), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "the answer could not be written: no space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
