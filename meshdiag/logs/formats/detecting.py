@@ -15,7 +15,7 @@ from meshdiag.logs.formats.jsonlines import JsonFormat, Shape, learn_shape
 from meshdiag.logs.formats.jsonreading import read_object, read_start
 from meshdiag.logs.formats.known import KNOWN, PLAIN, leveled, worded
 from meshdiag.logs.formats.learning import learn
-from meshdiag.logs.formats.lines import HEAD, bare, continues
+from meshdiag.logs.formats.lines import HEAD, bare, continues, unmarked
 from meshdiag.logs.formats.logfmt import LEVEL, LogfmtFormat, first_value
 from meshdiag.logs.formats.mixed import MixedFormat
 from meshdiag.logs.formats.text import TextFormat
@@ -53,17 +53,17 @@ def _heads(lines: Sequence[bytes]) -> list[bytes]:
 
 def _spread(sample: Sequence[bytes], heads: Sequence[bytes], hints: Hints) -> Owning | None:
     """JSON printed over several lines, if that is what most of the sample is."""
-    opened = [line for line in heads if bare(line)[:1] == b"{"]
+    opened = [line for line in heads if unmarked(line)[:1] == b"{"]
     if not opened or len(opened) * 3 < len(heads) or len(opened) == len(sample):
         return None
-    if sum(read_object(bare(line)) is not None for line in opened) * 2 >= len(opened):
+    if sum(read_object(unmarked(line)) is not None for line in opened) * 2 >= len(opened):
         return None
     one, records = JsonFormat(Shape(), hints), list[list[bytes]]()
     for line in sample:
         if one.starts(line) or not records:
             records.append([])
         records[-1].append(line)
-    whole = [bare(b"\n".join(record)) for record in records]
+    whole = [unmarked(b"\n".join(record)) for record in records]
     objects = [(raw, found) for raw in whole if raw[:1] == b"{" and (found := read_object(raw)) is not None]
     return JsonFormat(learn_shape(objects, spread=True), hints) if len(objects) * 2 >= len(opened) else None
 
@@ -112,15 +112,23 @@ def _few(one: Owning, rest: Sequence[bytes], sample: Sequence[bytes]) -> bool:
 def _best(lines: Sequence[bytes], hints: Hints, *, inside: bool, further: bool) -> Owning | None:
     """The format that understands most of these lines, None when none understands any. ``further``: these lines were
     left over by another."""
+    structured: list[Owning] = []
     best, most = None, 0.0
     for family in (*(() if inside else _AROUND), *_FAMILIES, _strict_text if further else _text):
         for one in family(lines, hints):
-            count = sum(_understood(one, line) for line in lines)
+            structured += [one] if family in (_json, _logfmt) else []
+            others = _unclaimed(lines, structured) if isinstance(one, TextFormat) else lines
+            count = sum(_understood(one, line) for line in others)
             if count > most * 1.25:
                 best, most = one, count
         if most * 10 >= len(lines) * (5 if family is _json else 9):  # nothing else understands an object
             break
     return best
+
+
+def _unclaimed(lines: Sequence[bytes], structured: Sequence[Owning]) -> list[bytes]:
+    """The lines that are no objects or pairs: a time can be found in those too, but says less."""
+    return [line for line in lines if not any(one.owns(line) for one in structured)]
 
 
 def _understood(one: Owning, line: bytes) -> bool:
@@ -130,7 +138,7 @@ def _understood(one: Owning, line: bytes) -> bool:
 
 def _docker(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
     """Docker's JSON files, by the format inside."""
-    if not any(bare(line)[:7] in (b'{"log":', b'{"strea') for line in lines):
+    if not any(unmarked(line)[:7] in (b'{"log":', b'{"strea') for line in lines):
         return
     inner = [found[1] for found in map(DockerFormat.unwrap, lines) if found is not None]
     if inner:
@@ -155,7 +163,7 @@ def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
 
 def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[JsonFormat]:
     """Objects, one a line."""
-    heads = [bare(line) for line in lines if bare(line)[:1] == b"{"]
+    heads = [unmarked(line) for line in lines if unmarked(line)[:1] == b"{"]
     objects = [(line, found) for line in heads if (found := read_object(line) or read_start(line))]
     if heads:
         yield JsonFormat(learn_shape(objects), hints)

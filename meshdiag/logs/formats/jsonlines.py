@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats import jsonkeys
 from meshdiag.logs.formats.jsonreading import quick_object, read_object, read_start
-from meshdiag.logs.formats.lines import bare, continues, text_of
+from meshdiag.logs.formats.lines import continues, text_of, unmarked
 from meshdiag.logs.levels import (
     EVERY_STYLE,
     LETTERS,
@@ -72,7 +72,7 @@ class JsonFormat:
 
     def owns(self, line: bytes) -> bool:
         """Whether a line begins an object."""
-        return line[:1] == b"{" or (line[:1] in (b"\xef", b"\0", b"\x1b") and bare(line)[:1] == b"{")
+        return line[:1] == b"{" or (line[:1] in (b"\xef", b"\0") and unmarked(line)[:1] == b"{")
 
     def starts(self, line: bytes) -> bool:
         """An object starts a record, and so does text between objects that does not look like the inside of one."""
@@ -82,7 +82,7 @@ class JsonFormat:
         """Read a record. Text between objects is a message without time and level."""
         found = _object(raw)
         if found is None:
-            return Record(raw, message=text_of(bare(raw).rstrip(b"\r")))
+            return Record(raw, message=text_of(unmarked(raw).rstrip(b"\r")))
         return Record(
             raw,
             self._time(found),
@@ -188,7 +188,7 @@ class JsonFormat:
 def _object(raw: bytes) -> dict[str, Any] | None:
     """The object of a record: the whole, or its first line when other lines follow; of a broken one its start."""
     if raw[:1] != b"{":
-        raw = bare(raw)
+        raw = unmarked(raw)
         if raw[:1] != b"{":
             return None
     found = read_object(raw)

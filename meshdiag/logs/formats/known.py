@@ -152,7 +152,7 @@ def leveled(styles: frozenset[Style]) -> Header:
     """Lines without a time that begin with a level: ``WARNING: …``, ``[error] …``, ``ERROR:root:…``, ``panic: …``."""
     levels = {word.encode(): level for word, level in spelled(styles).items()}
     words = b"|".join(sorted(levels, reverse=True))
-    lead = rb"[\[<( ]{0,3}(?P<level>" + words + rb")(?=[\]>):|]| +[:|-] | {1,8}\[|\[\d{1,9}\])[\]>)]?"
+    lead = rb"[\[<( ]{0,3}(?P<level>" + words + rb")(?:[\]>):|]| {1,8}[:|-]| {1,8}(?=\[)|\[\d{1,9}\])"
     return Header("text without times", lead, None, b"", levels, word_marks(styles))
 
 

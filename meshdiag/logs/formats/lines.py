@@ -10,17 +10,29 @@ HEAD = 512
 _ESCAPES = rb"(?:\x1b\[[0-9;?]{0,20}[A-Za-z])"
 _COLOURS = re.compile(rb"(?<![A-Za-z0-9])" + _ESCAPES + rb"{1,8}|" + _ESCAPES + rb"{1,8}(?![A-Za-z0-9])")
 _INSIDE = re.compile(
-    rb"[ \t]|\r?\Z|at [\w.$<]|Caused by\b|Suppressed:|\.\.\. \d+ more|[})\]]"
+    rb"[ \t]|\r?(?:\n|\Z)|at [\w.$<]|Caused by\b|Suppressed:|\.\.\. \d+ more|[})\]]"
     rb"|Traceback \(|During handling of|The above exception|goroutine \d+ |\[stacktrace\]|#\d+ |-->"
 )
+
+
+ESCAPE = b"\x1b"
+"""Every colour has it: a literal beside those that a colour may tear apart."""
+
+
+_MARKS = frozenset((b"\xef", b"\0"))
+
+
+def unmarked(line: bytes) -> bytes:
+    """A line without a byte order mark and without the NUL bytes that a truncated file begins with."""
+    return line.lstrip(b"\0").removeprefix(b"\xef\xbb\xbf") if line[:1] in _MARKS else line
 
 
 def bare(line: bytes) -> bytes:
     """A line without a byte order mark, without the NUL bytes that a truncated file begins with, and without
     colours in its head. Colours in the midst of a word stay: no word comes to be that was not there."""
-    if line[:1] in (b"\xef", b"\0"):
-        line = line.lstrip(b"\0").removeprefix(b"\xef\xbb\xbf")
-    if line.find(b"\x1b", 0, HEAD) >= 0:
+    if line[:1] in _MARKS:
+        line = unmarked(line)
+    if line.find(ESCAPE, 0, HEAD) >= 0:
         return _COLOURS.sub(b"", line[:HEAD]) + line[HEAD:]
     return line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from meshdiag.logs.formats.lines import bare, continues, text_of
+from meshdiag.logs.formats.lines import ESCAPE, bare, continues, text_of
 from meshdiag.logs.levels import EVERY_STYLE, LETTERS, stems, word_level
 from meshdiag.logs.record import Record
 from meshdiag.logs.timestamps import TextTimes
@@ -98,7 +98,7 @@ class LogfmtFormat:
         """The words behind an equals sign, quoted or not."""
         words = stems(levels, self._styles) + tuple(letter for letter, level in LETTERS.items() if level in levels)
         found = [sign + word.encode() for word in words for sign in (b"=", b'="')]
-        return tuple(found)
+        return (*found, ESCAPE)
 
     def start_width(self, _line: bytes) -> int | None:
         """The pair that tells may stand anywhere."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats.anatomy import anatomy
-from meshdiag.logs.formats.lines import HEAD, bare, continues, text_of
+from meshdiag.logs.formats.lines import ESCAPE, HEAD, bare, continues, text_of
 from meshdiag.logs.levels import stems
 from meshdiag.logs.record import Level, Record
 from meshdiag.logs.timestamps import EPOCH, Reader
@@ -70,10 +70,7 @@ class TextFormat:
 
     def owns(self, line: bytes) -> bool:
         """Whether a line has the header."""
-        if self._time(line, 0, HEAD) is not None:
-            return True
-        cleaned = bare(line)
-        return cleaned is not line and self._time(cleaned, 0, HEAD) is not None
+        return self._time(bare(line), 0, HEAD) is not None
 
     def starts(self, line: bytes) -> bool:
         """A line with the header starts a record; where records have no time, any that does not look like the
@@ -84,19 +81,14 @@ class TextFormat:
         """The time of the header."""
         if self._reader is None:
             return None
-        found = self._time(line, 0, HEAD)
+        found = self._time(bare(line), 0, HEAD)
         if found is None:
-            cleaned = bare(line)
-            found = None if cleaned is line else self._time(cleaned, 0, HEAD)
-            if found is None:
-                return None
+            return None
         return self._reader.ns(*found.group(*self._groups))
 
     def level(self, line: bytes) -> Level | None:
         """The level of the header."""
-        if line.find(b"\x1b", 0, HEAD) >= 0 or line[:1] in (b"\xef", b"\0"):
-            line = bare(line)
-        found = self._full(line, 0, HEAD)
+        found = self._full(bare(line), 0, HEAD)
         return None if found is None else self._level(found)
 
     def _level(self, found: re.Match[bytes]) -> Level | None:
@@ -126,21 +118,24 @@ class TextFormat:
         )
 
     def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
-        """The header's marks of these levels."""
+        """The header's marks of these levels; colours too, where they may stand within a mark."""
         marks = self.header.marks
         if marks is None:
             return None
         found = dict.fromkeys(mark for level in Level if level in levels for mark in marks.get(level, ()))
-        return tuple(mark for mark in found if not any(other in mark for other in found if other != mark))
+        fewest = tuple(mark for mark in found if not any(other in mark for other in found if other != mark))
+        return fewest if all(mark.isalnum() for mark in fewest) else (*fewest, ESCAPE)
 
     def start_width(self, line: bytes) -> int | None:
         """The end of the time and the byte after it."""
-        found = self._time(line, 0, HEAD) if self._digits_alike else None
+        found = self._time(line, 0, HEAD) if self._digits_alike and bare(line) is line else None
         return None if found is None or found.end() >= min(len(line), HEAD - 1) else found.end() + 1
 
     def level_width(self, line: bytes) -> int | None:
         """The end of the level and the byte after it."""
-        found = self._full(line, 0, HEAD) if self._digits_alike and "level" in self._has else None
+        if not self._digits_alike or "level" not in self._has or bare(line) is not line:
+            return None
+        found = self._full(line, 0, HEAD)
         if found is None or found["level"] is None or found.end() >= min(len(line), HEAD - 1):
             return None
         return found.end() + 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats.jsonreading import read_object
-from meshdiag.logs.formats.lines import HEAD, bare, continues, text_of
+from meshdiag.logs.formats.lines import ESCAPE, HEAD, bare, continues, text_of, unmarked
 from meshdiag.logs.timestamps import ISO, NO_YEAR, Reader, TextTimes
 
 if TYPE_CHECKING:
@@ -116,13 +116,18 @@ class WrappedFormat:
         found, inside = self._split(line)
         if found is None or not self._starts(inside):
             return None
-        return self._time(found, None if self._outer_first else self.inner.time_ns(inside))
+        outer = self._outer(found)
+        if outer is not None and self._outer_first:
+            return outer
+        inner = self.inner.time_ns(inside)
+        return outer if inner is None else inner
+
+    def _outer(self, found: re.Match[bytes]) -> int | None:
+        return None if self._reader is None else self._reader.ns(*found.group("stamp", "frac", "tail"))
 
     def _time(self, found: re.Match[bytes], inner: int | None) -> int | None:
-        if self._reader is None or (inner is not None and not self._outer_first):
-            return inner
-        outer = self._reader.ns(*found.group("stamp", "frac", "tail"))
-        return inner if outer is None else outer
+        outer = self._outer(found)
+        return outer if inner is None or (self._outer_first and outer is not None) else inner
 
     def level(self, line: bytes) -> Level | None:
         """The level inside."""
@@ -161,9 +166,11 @@ class WrappedFormat:
 
     def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
         """Those of the format inside, whose bytes stand in the line as they are; and the mark of lines that go on
-        in the next, for a word may be cut."""
+        in the next, for a word may be cut, and of colours, which are taken off before."""
         inner = self.inner.level_literals(levels)
-        return (*inner, b" stdout P", b" stderr P") if inner is not None and "flag" in self._groups else inner
+        if inner is None:
+            return None
+        return (*inner, ESCAPE, b" stdout P", b" stderr P") if "flag" in self._groups else (*inner, ESCAPE)
 
     def start_width(self, _line: bytes) -> int | None:
         """The prefix's length varies."""
@@ -185,7 +192,7 @@ class DockerFormat:
     @staticmethod
     def unwrap(line: bytes) -> tuple[Any, bytes] | None:
         """Time and inner line (as bytes, its newline aside), None for a line that is no such object."""
-        line = bare(line.partition(b"\n")[0])
+        line = unmarked(line.partition(b"\n")[0])
         if line[:1] != b"{":
             return None
         found = read_object(line)
