@@ -11,6 +11,9 @@ Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports
     levels.py      every spelling and number of a level
     timestamps.py  every way to write a time
     formats/       how each kind of log line is read
+    following.py   records as they are written; arriving.py, tailing.py, reels.py, watching.py under it
+    patterns.py    recurring messages, and new ones; masks.py, merging.py, skeletons.py under it
+    rates.py       how many records over time
 
     search.py      search, copy, count: what the commands call
     files.py       which files a user means, with what rotation left of them

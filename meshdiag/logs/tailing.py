@@ -2,7 +2,8 @@
 
 At each break (the name leads to another file, or the file was cut) the rotated siblings are looked through: what was
 not read before the break, and whole files that came and went between two looks, lie there as renamed files, copies
-or compressed. Whether a sibling was read is told by what is in it, not by its name: names move on.
+or compressed. Whether a sibling was read is told by what is in it, not by its name: names move on. What a program
+writes between rotation's copy and its truncation is in neither file; logrotate's manual warns of it.
 """
 
 from __future__ import annotations
@@ -279,6 +280,7 @@ class Tail:
         stamp = _stamp_of(os.fstat(descriptor))
         if stamp[:2] not in self._shared.held:
             self._seen.add(stamp)
+        if stamp[:2] not in self._shared.held and not path.endswith(COMPRESSED):
             head = os.pread(descriptor, HEAD, 0)
             trail = os.pread(descriptor, TRAIL, max(stamp[2] - TRAIL, 0))
             self._known.append(Known(head, stamp[2], trail, b"", whole=True))
@@ -292,16 +294,22 @@ class Tail:
         except FileNotFoundError:
             return None
         except OSError as error:
-            if not self._refused:
-                self._shared.tally.skipped.append(f"{self.path} cannot be read: {error.strerror}")
-            self._refused = True
+            self._refuse(f"cannot be read: {error.strerror}")
             return None
-        self._refused = False
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or identity_of(status) in self._shared.held:
-            os.close(descriptor)
-            return None
-        return Reel(self._shared, descriptor)
+        if stat.S_ISREG(status.st_mode) and identity_of(status) not in self._shared.held:
+            self._refused = False
+            return Reel(self._shared, descriptor)
+        os.close(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self._refuse("is no regular file: give it to standard input")
+        return None
+
+    def _refuse(self, reason: str) -> None:
+        """Say once why the name leads to nothing that can be followed."""
+        if not self._refused:
+            self._shared.tally.skipped.append(f"{self.path} {reason}")
+        self._refused = True
 
     def close(self) -> None:
         """Let go of all its files."""

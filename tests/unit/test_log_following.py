@@ -316,6 +316,14 @@ def test_a_line_without_end_is_bounded(tmp_path: Path, collect: Callable[..., Co
     assert found.tally.cut == 1
 
 
+def test_a_pipe_of_that_name_is_told(tmp_path: Path) -> None:
+    """It has no end to go on from; opening it does not hang."""
+    os.mkfifo(tmp_path / "pipe.log")
+    tally = Tally()
+    Arrivals([str(tmp_path / "pipe.log")], tally, Stop()).close()
+    assert tally.skipped == [f"{tmp_path}/pipe.log is no regular file: give it to standard input"]
+
+
 def test_a_file_that_cannot_be_opened_is_named_once(tmp_path: Path) -> None:
     """It is said, and the others are followed; it may become readable later."""
     loop = tmp_path / "loop.log"
