@@ -56,10 +56,10 @@ class Block:
     last: bool = False
     _copy: bytes = b""
 
-    def text(self, slices: int) -> bytes | memoryview:
-        """The block for taking so many slices of it: they are cheaper of bytes than of a view, a copy has its price."""
+    def text(self, slices: int) -> bytes | bytearray:
+        """The block for taking so many slices of it: they are cheapest of bytes, but a copy has its price."""
         if slices < MANY_SLICES:
-            return self.view
+            return self.buffer
         if not self._copy:
             self._copy = bytes(self.view[: self.end + SLACK_BYTES])
         return self._copy
@@ -186,4 +186,4 @@ class Blocks:
             begin = end + 1
         self._drop(begin)
         unfinished = end < 0 and self._held >= self._header
-        return end >= 0 or (unfinished and self._starts(bytes(self._view[:self._header])))
+        return end >= 0 or (unfinished and self._starts(bytes(self._view[: self._header])))

@@ -153,8 +153,8 @@ class Scanner:
         column, width = self._column, self._width
         if places[-1] + width > len(block.buffer):
             return [], []
-        view, get = block.view, self._known.get
-        heads = b"".join([view[place - column - 1 : place - column + width] for place in places]).translate(MASK)
+        buffer, get = block.buffer, self._known.get
+        heads = b"".join([buffer[place - column - 1 : place - column + width] for place in places]).translate(MASK)
         stride = width + 1
         verdicts = [get(heads[at : at + width], -1) for at in range(1, len(heads), stride)]
         if -1 in verdicts or heads[::stride] != b"\n" * len(places):
