@@ -53,8 +53,11 @@ def scrape_path(clues: Clues) -> Cause | None:
     believed = [clue for clue in clues.bad("nodes.up") if clue.finding.subject in nodes]
     names = listed(clue.who for clue in lied_about)
     pages = "its own page says" if len(nodes) == 1 else "their own pages say"
+    # A node that could not be read once, and answers now, may have hung meanwhile.
+    sure = any(one.finding.verdict is Verdict.FAIL or "could not read" not in one.finding.message for one in lied_about)
+    fault = "It is the scrape path, not the mesh" if sure else "The scrape path is likelier at fault than the nodes"
     return Cause(
-        f"It is the scrape path, not the mesh: Prometheus says of {names} what {pages} otherwise",
+        f"{fault}: Prometheus says of {names} what {pages} otherwise",
         references([*lied_about, *believed]),
         "meshdiag nodes --witness shows for every node what the two say",
     )

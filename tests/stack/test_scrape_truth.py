@@ -34,7 +34,7 @@ SAID = {
     "frozen": ("fail", "old copy"),
     "wrong target": ("fail", "reads another one under its name"),
     "dropped": ("warn", "drops mesh_peer_count"),
-    "unread": ("fail", "could not read it at its last scrape, though its process was running"),
+    "unread": ("fail", "could not read it at its last scrape"),
     "no target": ("fail", "has no target for it"),
     "renamed": ("fail", "knows a node of this name as other:1"),
     "none kept": ("fail", "keeps none of its metrics"),

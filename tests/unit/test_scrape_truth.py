@@ -89,7 +89,17 @@ def test_what_a_healthy_node_may_show(case: Case) -> None:
     [
         (Case(None, reading()), Verdict.FAIL, "has no target for it"),
         (Case(None, reading(), elsewhere="old:1"), Verdict.FAIL, "knows a node of this name as old:1"),
-        (Case(told(up=False), reading()), Verdict.FAIL, "though its process was running"),
+        (Case(told(up=False), reading()), Verdict.WARN, "though its process ran"),
+        (
+            Case(told(up=False, scraped=SCRAPED + 5), reading(), before=reading(SCRAPED)),
+            Verdict.FAIL,
+            "though it answered before and after",
+        ),
+        (
+            Case(told(up=False, scraped=SCRAPED + 5), reading(), before=reading(SCRAPED + 6)),
+            Verdict.WARN,
+            "its process ran",
+        ),
         (Case(told(up=False), reading(process_start_time_seconds=SCRAPED + 1)), Verdict.WARN, "may have come back"),
         (Case(told(), reading(SCRAPED + 100, **LATER)), Verdict.WARN, "read it last"),
         (Case(told(), reading(SCRAPED + 1000, **LATER)), Verdict.FAIL, "read it last"),

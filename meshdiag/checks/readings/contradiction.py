@@ -32,6 +32,7 @@ AGREE = "Prometheus and the page agree"
 BROKEN = "it is not down: its page is broken, and Prometheus refuses all of it for one line"
 ANSWERS = "its page answers, but Prometheus"
 """How every finding begins that speaks for the node and against the way to it."""
+UNREAD = f"{ANSWERS} could not read it at its last scrape"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,23 @@ def _judge(case: Case, threshold: Threshold) -> tuple[Verdict, str]:
         known = f", and knows a node of this name as {case.elsewhere}" if case.elsewhere else ""
         return Verdict.FAIL, f"{ANSWERS} has no target for it{known}"
     if not told.up:
-        return _unread(told, page)
+        return _unread(case, told)
     verdicts = (_age(told, page, threshold), _others(case), _ahead(case), _behind(case), _still(case), _missing(case))
     return max((one for one in verdicts if one), key=lambda one: one[0].severity, default=(Verdict.PASS, AGREE))
 
 
-def _unread(told: Told, page: Reading) -> tuple[Verdict, str]:
-    """Prometheus cannot read a page that answers."""
+def _unread(case: Case, told: Told) -> tuple[Verdict, str]:
+    """Prometheus could not read a page that answers: for sure the way's fault where it answered before that, too."""
+    page = case.page
     if page.broken:
         return Verdict.FAIL, f"{BROKEN}: {page.broken}"
     took = page.answered - page.asked
     slow = f"; the page took {human(took, Unit.SECONDS)}" if took >= 1 else ""
-    if _settled(told, page_values(page.samples, told.target)):
-        return Verdict.FAIL, f"{ANSWERS} could not read it at its last scrape, though its process was running{slow}"
-    return Verdict.WARN, f"{ANSWERS} could not read it at its last scrape: it may have come back since{slow}"
+    if not _settled(told, page_values(page.samples, told.target)):
+        return Verdict.WARN, f"{UNREAD}: it may have come back since{slow}"
+    sure = case.before is not None and not case.before.error and _scraped_since(case)
+    verdict = Verdict.FAIL if sure else Verdict.WARN
+    return verdict, f"{UNREAD}, {'though it answered before and after' if sure else 'though its process ran'}{slow}"
 
 
 def _settled(told: Told, page: Mapping[Key, float]) -> bool:
