@@ -16,6 +16,7 @@ Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports
     rates.py       how many records over time
 
     search.py      search, copy, count: what the commands call
+    assembling.py  records from lines that others took one by one (containers, the journal)
     files.py       which files a user means, with what rotation left of them
     finding.py     goes through files for one selection: opened or not, which part is read, in what order
     reading.py     an open log: compression (compressed.py), format, bytes
