@@ -51,8 +51,8 @@ class Record:
 
     ``raw`` is the record without its last newline, continuation lines included. ``time_ns`` is in nanoseconds since
     the epoch (UTC), None where the record has no time that can be understood; ``level`` None where it states none.
-    ``fields`` are the record's own (JSON, logfmt, named groups of a user's format), nested as they stood, empty for
-    plain text. ``file`` is what the user would open (a path, ``-``, a container, a stream's labels); ``line``
+    ``fields`` are the record's own (JSON, logfmt, access logs, named groups of a user's format), nested as they stood,
+    empty for plain text. ``file`` is what the user would open (a path, ``-``, a container, a stream's labels); ``line``
     the number of its first line from 1, None where nobody counted (after a seek, from a server). ``context`` is set
     where a record is given only because it lies beside a wanted one.
     """
