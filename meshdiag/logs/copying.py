@@ -27,7 +27,7 @@ PART_BYTES = 8 * 1024 * 1024
 LARGEST_PART = 32 * 1024 * 1024
 """Parts of a file that the two processes take in turns: this bounds what one is ahead of the other."""
 MOST_PARTS = 256
-HELD_BYTES = 256 * 1024
+HELD_BYTES = 96 * 1024
 """What is found is gathered up to this before it is written."""
 PIPE_BYTES = 1024 * 1024
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -332,3 +333,16 @@ def test_a_reader_that_leaves_ends_both_processes(tmp_path: Path) -> None:
     assert b"BrokenPipeError" in said
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="the zstd command is not installed")
+def test_zstandard_is_read_by_the_command_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library a ``.zst`` log is unpacked by the zstd command, and a torn one is said to be."""
+    zstandard = pytest.importorskip("zstandard")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    content = zstandard.ZstdCompressor().compress(lines(0, 30_000))
+    assert copied([written(tmp_path / "app.log.zst", content)]) == lines(0, 30_000)
+    tally = Tally()
+    found = copied([written(tmp_path / "torn.log.zst", content[: len(content) - 100])], ERRORS, tally)
+    assert lines(0, 30_000).startswith(found[: found.rfind(b"\n", 0, -1)])
+    assert "torn.log.zst is broken" in tally.skipped[0]
