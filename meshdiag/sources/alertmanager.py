@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from meshdiag.errors import QueryError, SourceError, Trouble
 from meshdiag.model import Evidence
+from meshdiag.sources.closing import Closing
 from meshdiag.sources.http import HttpClient, excerpt, recognise_server
 from meshdiag.sources.http.fields import moment, rows, text, text_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
-    from types import TracebackType
-    from typing import Self
 
     import httpx
 
@@ -106,7 +105,7 @@ class Status:
     clock_skew_s: float | None = None
 
 
-class Alertmanager:
+class Alertmanager(Closing):
     """One Alertmanager. Every method raises ``SourceError``; a filter that it refuses, ``QueryError``. Close it with
     ``aclose`` or ``async with``."""
 
@@ -123,14 +122,6 @@ class Alertmanager:
     async def aclose(self) -> None:
         """Close the connections."""
         await self.http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def status(self) -> Status:
         """Version, cluster and configuration."""

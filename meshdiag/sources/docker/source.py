@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.logs.assembling import Origin
 from meshdiag.model import Evidence
+from meshdiag.sources.closing import Closing
 from meshdiag.sources.docker.address import engine_address
 from meshdiag.sources.docker.containers import Wanted, near
 from meshdiag.sources.docker.engine import Engine
@@ -22,8 +23,6 @@ from meshdiag.sources.streams.window import Log, Reader, window
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from datetime import tzinfo
-    from types import TracebackType
-    from typing import Self
 
     from meshdiag.logs.formats import Format
     from meshdiag.logs.record import Record
@@ -42,7 +41,7 @@ PAUSE_S = 0.1
 """Events come in crowds: one look at the list answers for all within this time."""
 
 
-class Docker:
+class Docker(Closing):
     """Containers' logs. See the package for the arguments; ``address`` is for who found the engine already. Raises
     ``UsageError`` or ``ConfigError`` for an address that is none. Close it with ``aclose`` or ``async with``."""
 
@@ -70,14 +69,6 @@ class Docker:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._engine.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def records(self, selection: Selection, tally: Tally) -> AsyncGenerator[Record, None]:
         """The wanted records, oldest first."""

@@ -28,6 +28,7 @@ else:
 
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
+from meshdiag.sources.closing import Closing
 from meshdiag.sources.http.address import parse_address, shown
 from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
 from meshdiag.sources.http.credentials import auth_headers
@@ -39,8 +40,6 @@ from meshdiag.sources.http.trouble import Where, excerpt, from_exception, is_res
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Collection
-    from types import TracebackType
-    from typing import Self
 
     from meshdiag.context import Endpoint
     from meshdiag.sources.http.address import Address
@@ -80,7 +79,7 @@ class _Progress:
     received: int | None = None
 
 
-class HttpClient:
+class HttpClient(Closing):
     """One server. ``name`` is the source as a person knows it ("Prometheus"); it opens every message. ``place`` is
     how messages tell its address, where the URL does not (a Unix socket).
 
@@ -177,14 +176,6 @@ class HttpClient:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # how a request is made -------------------------------------------------------------------------------
 

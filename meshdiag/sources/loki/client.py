@@ -12,6 +12,7 @@ from meshdiag.errors import ConfigError, QueryError, SourceError, Trouble
 from meshdiag.logs.matching import Matcher
 from meshdiag.logs.record import NS
 from meshdiag.model import Evidence
+from meshdiag.sources.closing import Closing
 from meshdiag.sources.http import HttpClient
 from meshdiag.sources.loki.api import API, Api, LimitTooHigh, RangeTooLong, range_params
 from meshdiag.sources.loki.fields import Lines
@@ -26,8 +27,6 @@ from meshdiag.sources.loki.translate import asks_for_fields, translate, unfilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
-    from types import TracebackType
-    from typing import Self
 
     import httpx
 
@@ -54,7 +53,7 @@ SAMPLE: Final = 100
 """Lines that are looked at before conditions on their fields are sent."""
 
 
-class Loki:
+class Loki(Closing):
     """One Loki, and the streams in it that belong to the mesh.
 
     ``selector`` picks them (``{job="agent-mesh"}``); ``node_label`` is the label that names a node; ``formats`` are
@@ -97,14 +96,6 @@ class Loki:
     async def aclose(self) -> None:
         """Close the connections."""
         await self.http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def identify(self) -> Identity:
         """What answers. Raises ``SourceError`` (wrong server) that names what was found instead."""

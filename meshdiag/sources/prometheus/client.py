@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from meshdiag.errors import QueryError, SourceError
 from meshdiag.metrics import Described, Matrix, Vector
 from meshdiag.model import Evidence
+from meshdiag.sources.closing import Closing
 from meshdiag.sources.http import HttpClient, excerpt
 from meshdiag.sources.http.fields import rows, text_map
 from meshdiag.sources.prometheus import answers, state
@@ -17,8 +18,6 @@ from meshdiag.sources.prometheus.batch import Batcher, split_matrix, split_vecto
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
     from datetime import datetime, timedelta
-    from types import TracebackType
-    from typing import Self
 
     import httpx
 
@@ -35,7 +34,7 @@ SERVER_SHARE: Final = 0.9
 MAX_RULE_PAGES: Final = 50
 
 
-class Prometheus:
+class Prometheus(Closing):
     """A server that speaks the Prometheus HTTP API; implements ``meshdiag.metrics.Metrics``.
 
     Every method raises ``SourceError``; an endpoint that this kind of server lacks is ``NOT_AVAILABLE``. A moment
@@ -69,14 +68,6 @@ class Prometheus:
         await self._instants.close()
         await self._ranges.close()
         await self.http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # queries ---------------------------------------------------------------------------------------------
 
