@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PARALLEL_BYTES = 64 * 1024 * 1024
 """From this much to read on, a second process helps."""
 PART_BYTES = 8 * 1024 * 1024
-LARGEST_PART = 32 * 1024 * 1024
+LARGEST_PART = 16 * 1024 * 1024
 """Parts of a file that the two processes take in turns: this bounds what one is ahead of the other."""
 MOST_PARTS = 256
 HELD_BYTES = 96 * 1024
@@ -54,7 +54,7 @@ class Copier:
         self._held: list[bytes] = []
         self._size = 0
         if out_fd is not None:
-            _widen(out_fd)
+            widen(out_fd)
 
     def copy(self, file: LogFile) -> None:
         """Copy what is found in a file. Raises ``BrokenPipeError``."""
@@ -167,7 +167,7 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _widen(descriptor: int) -> None:
+def widen(descriptor: int) -> None:
     """Let a pipe hold more, so that its two ends wait for each other less often."""
     try:
         import fcntl

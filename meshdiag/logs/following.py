@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.logs.arriving import Arrivals
 from meshdiag.logs.blocks import Block
-from meshdiag.logs.copying import write_all
+from meshdiag.logs.copying import widen, write_all
 from meshdiag.logs.formats import Hints
 from meshdiag.logs.history import history
 from meshdiag.logs.linewise import Linewise
@@ -92,6 +92,7 @@ def follow_raw(
     matcher = Matcher(selection)
     with Arrivals(paths, tally, stop, polling=polling, reader=out) as arrivals:
         job = _Job(arrivals, matcher, tally, formats, zone)
+        widen(out)
         for record in job.history():
             write_all(out, record.raw + b"\n")
         for batches in job.batches():
