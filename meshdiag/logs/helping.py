@@ -1,7 +1,7 @@
 """A second process that finds things in parts of a file while the first one is at other parts.
 
 It is a fork, so it has the open file and all that was prepared. Its output lies in memory that both share by
-descriptor: two stores, each emptied before it is used again, so that what it is ahead is bounded. Pages that were
+descriptor: a few stores, each emptied before it is used again, so that what it is ahead is bounded. Pages that were
 sent on from a store stay whole in the pipe they were sent to, for emptying lets go of them instead of overwriting.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-STORES = 2
+STORES = 4
 
 
 def possible() -> bool:
