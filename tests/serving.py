@@ -102,6 +102,7 @@ class Server:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._loop.set_exception_handler(lambda _loop, _context: None)  # a TLS handshake that the client refuses
         self._open: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         if self.socket is not None:
             server = await asyncio.start_unix_server(self._accept, self.socket, limit=MAX_HEAD)
         else:
@@ -109,17 +110,24 @@ class Server:
             self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
+        for listening in server.sockets:
+            self._loop.remove_reader(listening.fileno())
+        # A connection that was accepted just now begins to be served, so that it can be ended: were the server closed
+        # at once, asyncio would drop it half made.
+        await _turns()
         server.close()
-        await _turns()  # a connection that was accepted just now begins to be served, so that it can be ended
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()  # closing waits for a client to read what is left; none does any more
         await _turns()  # what was closed is closed only at the loop's next turn
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
+        self._writers.append(writer)
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 while await self._exchange(reader, writer):
