@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from meshdiag.checks import Outcome, check
 from meshdiag.logs.errors import COUNTED_TO, GRAVE, new_kinds
-from meshdiag.logs.evidence import command
 from meshdiag.logs.record import moment_of, nanoseconds
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.model import Evidence, Finding, Threshold, Verdict, at_most
@@ -176,7 +175,15 @@ def log_evidence(log: ErrorLog, since: datetime) -> list[Evidence]:
     """The command that shows the lines again, one a file, and the latest of them."""
     excerpt = "\n".join(f"{one.time:%H:%M:%S} {one.level} {one.node}: {one.message}" for one in log.examples)
     asked = Selection(since_ns=nanoseconds(since), levels=GRAVE)
-    return [Evidence(path, command(path, asked), excerpt if place == 0 else "") for place, path in enumerate(log.files)]
+    commands = shown_again(log.files, asked)
+    return [replace(one, excerpt=excerpt if place == 0 else "") for place, one in enumerate(commands)]
+
+
+def shown_again(files: Sequence[str], asked: Selection) -> tuple[Evidence, ...]:
+    """The commands that show a selection of these files again."""
+    from meshdiag.logs.evidence import command
+
+    return tuple(Evidence(path, command(path, asked)) for path in files)
 
 
 @check(
@@ -206,7 +213,7 @@ def judge_mentions(said: Mentions, threshold: Threshold) -> Outcome:
         reason = f"{', '.join(said.files)} holds no line of that time: is anything still writing it?"
         return Outcome(verdict=Verdict.UNKNOWN, summary=reason)
     asked = Selection(patterns=(Pattern(BYZANTINE, ignore_case=True),))
-    evidence = tuple(Evidence(path, command(path, asked)) for path in said.files)
+    evidence = shown_again(said.files, asked)
     if not said.count:
         fine = Finding(LOG, Verdict.PASS, "nobody speaks of Byzantine behaviour", 0.0, "count", threshold)
         return Outcome((fine,), f"{said.total} lines read, none speaks of Byzantine behaviour", evidence)

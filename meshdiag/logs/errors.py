@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.errors import SourceError
 from meshdiag.logs.files import find
-from meshdiag.logs.patterns import Patterns
 from meshdiag.logs.record import NS, Level, moment_of
-from meshdiag.logs.search import search
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
 
@@ -178,6 +176,13 @@ def by_log(files: Sequence[LogFile]) -> list[tuple[str, list[LogFile]]]:
     return list(logs.items())
 
 
+def searched(files: Sequence[LogFile], selection: Selection, formats: Sequence[Format]) -> Iterator[Record]:
+    """The wanted records. The engine is imported here: every ``health`` comes by, and most have no log to read."""
+    from meshdiag.logs.search import search
+
+    return search(files, selection, Tally(), formats=formats)
+
+
 def is_pattern(path: str) -> bool:
     """Whether a path is a glob, and no file that happens to be called so."""
     return glob.has_magic(path) and not os.path.lexists(path)
@@ -186,16 +191,16 @@ def is_pattern(path: str) -> bool:
 def tell(path: str, files: list[LogFile], selection: Selection, formats: Sequence[Format] = ()) -> Told:
     """What a log tells: the records of a selection, and what stands around them."""
     told = Told(path)
-    first = next(search(files, Selection(head=1), Tally(), formats=formats), None)
+    first = next(searched(files, Selection(head=1), formats), None)
     if first is None:
         return told
     told.json = first.raw.lstrip()[:1] == b"{"
     told.oldest_ns = first.time_ns
-    told.records = list(islice(search(files, selection, Tally(), formats=formats), MOST))
+    told.records = list(islice(searched(files, selection, formats), MOST))
     if len(told.records) == MOST:
         told.stopped_ns = told.records[-1].time_ns
     window = Selection(since_ns=selection.since_ns, until_ns=selection.until_ns)
-    number = sum(1 for _ in islice(search(files, window, Tally(), formats=formats), COUNTED_TO))
+    number = sum(1 for _ in islice(searched(files, window, formats), COUNTED_TO))
     if not number and first.time_ns is None:
         told.broken = _timeless(files, formats)
         return told
@@ -206,14 +211,14 @@ def tell(path: str, files: list[LogFile], selection: Selection, formats: Sequenc
 
 def _broken(files: list[LogFile], window: Selection, number: int, formats: Sequence[Format]) -> int:
     """How many of the records in a window cannot be read, reckoned from the last of them."""
-    last = list(search(files, replace(window, tail=SAMPLE), Tally(), formats=formats))
+    last = list(searched(files, replace(window, tail=SAMPLE), formats))
     unread = sum(record.time_ns is None for record in last)
     return round(number * unread / len(last)) if last else 0
 
 
 def _timeless(files: list[LogFile], formats: Sequence[Format]) -> int:
     """How many records a log holds in which no time can be found; none where there is a time in one of them."""
-    sample = list(islice(search(files, Selection(), Tally(), formats=formats), SAMPLE))
+    sample = list(islice(searched(files, Selection(), formats), SAMPLE))
     return 0 if any(record.time_ns is not None for record in sample) else len(sample)
 
 
@@ -244,6 +249,8 @@ def summed_up(told: Sequence[Told], reach: Reach, *, alike: bool = True) -> Erro
 def new_kinds(grave: Sequence[Record], before: Sequence[Record]) -> list[Recurring]:
     """The kinds of errors that the time before had not, the most frequent first: records that differ in numbers,
     names and addresses alone are of one kind."""
+    from meshdiag.logs.patterns import Patterns
+
     patterns = Patterns(compare=True)
     for records, now in ((before, 0), (grave, 1)):
         for record in records:
