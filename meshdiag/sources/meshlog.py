@@ -150,6 +150,8 @@ class MeshLog:
         return told, opened.reach(told, window)
 
     def _formats(self) -> tuple[Format, ...]:
+        if not self._regexes:
+            return ()
         from meshdiag.logs.formats.custom import custom
 
         try:
