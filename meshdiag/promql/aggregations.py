@@ -138,9 +138,10 @@ def _count_values(evaluation: Evaluation, node: Aggregate) -> Elements:
     if not label or "\ufffd" in label:
         raise QueryError(f'invalid label name "{label}"')
     counts: dict[frozenset[tuple[str, str]], tuple[Labels, int]] = {}
+    dropped = node.without and (label in node.labels or label in METADATA)
     for labels, members in _groups(node, evaluation.elements(node.expr)):
         for _, value in members:
-            named = {**labels, label: format_float(value)}
+            named = labels if dropped else {**labels, label: format_float(value)}
             key = frozenset(named.items())
             counts[key] = (named, counts[key][1] + 1 if key in counts else 1)
     return [(labels, float(count)) for labels, count in counts.values()]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from meshdiag.promql.values import Elements
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CYCLE_YEARS = 400
+_CYCLE_S = 146_097 * 86_400
 _FIELDS: dict[str, Callable[[datetime], int]] = {
     "minute": lambda moment: moment.minute,
     "hour": lambda moment: moment.hour,
@@ -37,12 +39,13 @@ def _field(evaluation: Evaluation, node: Call) -> Elements:
 
 
 def _of(field: Callable[[datetime], int], value: float) -> float:
-    if not math.isfinite(value):
+    """A field of a moment; NaN for what is none. Python knows the years to 9999, Prometheus goes on: the calendar
+    repeats itself every 400 years, weekdays and all."""
+    if not abs(value) < 2.0**63:
         return math.nan
-    try:
-        return float(field(_EPOCH + timedelta(seconds=int(value))))
-    except OverflowError:  # beyond the years that a calendar has here
-        return math.nan
+    cycles, seconds = divmod(int(value), _CYCLE_S)
+    found = float(field(_EPOCH + timedelta(seconds=seconds)))
+    return found + cycles * _CYCLE_YEARS if field is _FIELDS["year"] else found
 
 
 CALENDAR: dict[str, Callable[[Evaluation, Call], Elements]] = dict.fromkeys(_FIELDS, _field)

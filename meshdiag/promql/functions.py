@@ -140,9 +140,7 @@ def _clamp(evaluation: Evaluation, node: ast.Call) -> Elements:
             low = evaluation.scalar(node.args[1])
         case _:
             high = evaluation.scalar(node.args[1])
-    if low != low or high != high:
-        return mapped(elements, [NAN] * len(elements))
-    return mapped(elements, [v if v != v else max(low, min(high, v)) for _, v in elements])
+    return mapped(elements, [numbers.higher(low, numbers.lower(high, value)) for _, value in elements])
 
 
 def _round(evaluation: Evaluation, node: ast.Call) -> Elements:

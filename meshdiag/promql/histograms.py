@@ -24,7 +24,7 @@ Buckets = list[tuple[float, float]]
 def bound(text: str) -> float | None:
     """The number of an ``le`` label, None for what is none."""
     try:
-        return float(text)
+        return float(text) if text == text.strip() else None
     except ValueError:
         return None
 

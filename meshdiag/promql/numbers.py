@@ -125,6 +125,18 @@ def quantile(q: float, values: Sequence[float]) -> float:
     return ordered[lower] * (1 - weight) + ordered[upper] * weight
 
 
+def higher(a: float, b: float) -> float:
+    """The higher of two as Go has it: plus infinity before NaN, NaN before any number."""
+    if INF in (a, b):
+        return INF
+    return NAN if a != a or b != b else max(a, b)
+
+
+def lower(a: float, b: float) -> float:
+    """The lower of two as Go has it: minus infinity before NaN, NaN before any number."""
+    return -higher(-a, -b)
+
+
 def divide(a: float, b: float) -> float:
     """Division; by zero it is infinite, or NaN for 0/0."""
     if b:

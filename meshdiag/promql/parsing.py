@@ -130,8 +130,10 @@ def compile_regex(text: str) -> re.Pattern[str]:
     for name, members in _POSIX_CLASSES.items():
         body = body.replace(name, members)
     body = body.replace(r"\z", r"\Z").replace("(?U)", "")
+    # \d, \w and \s mean ASCII alone there; the case of other letters is folded all the same
+    ascii_ = re.ASCII if body.isascii() else re.NOFLAG
     try:
-        return re.compile(body, re.DOTALL)
+        return re.compile(body, re.DOTALL | ascii_)
     except re.error as error:
         raise QueryError(f"the regular expression {text!r} cannot be used: {error}") from None
 

@@ -110,11 +110,9 @@ def format_float(value: float) -> str:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "+Inf" if value > 0 else "-Inf"
-    if value == int(value):
-        return ("-" if str(value).startswith("-0") else "") + str(int(value))
     text = repr(value)
     if "e" in text:
         from decimal import Decimal
 
         text = format(Decimal(text), "f")
-    return text
+    return text.removesuffix(".0")
