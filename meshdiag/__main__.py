@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from meshdiag.errors import MeshdiagError
-from meshdiag.model import ExitCode
+from meshdiag.verdict import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a full or broken disk answers to a write."""
 RARELY = 500_000
 """New objects between two searches for garbage."""
-MOST_LINES = 4
-"""Lines of an error below its sentence."""
+MOST_LINES = 20
+"""Lines of an error below its sentence: room for every problem of a rule file that is told, with its place."""
 
 
 def main() -> NoReturn:

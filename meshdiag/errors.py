@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from meshdiag.model import ExitCode
+from meshdiag.verdict import ExitCode
 
 
 class MeshdiagError(Exception):
@@ -86,7 +86,10 @@ class SourceError(MeshdiagError):
 
 
 class QueryError(SourceError):
-    """The question itself was refused: it does not parse, or cannot be evaluated."""
+    """The question itself was refused: it does not parse, or cannot be evaluated. ``row`` is the line of the query
+    (from 0) at which it is wrong, where the message points at one."""
+
+    row = 0
 
     def __init__(self, message: str, *, source: str = "", where: str = "", hint: str = "") -> None:
         super().__init__(message, trouble=Trouble.REJECTED, source=source, where=where, hint=hint)

@@ -79,7 +79,9 @@ def explain(query: str, message: str) -> QueryError:
 
 def pointing(query: str, place: int, sentence: str, advice: str = "") -> QueryError:
     """The error with its column, the line of the query and a caret under the place."""
-    return QueryError(f"{sentence}{_at(query, place, advice)}")
+    error = QueryError(f"{sentence}{_at(query, place, advice)}")
+    error.row = query.count("\n", 0, place)
+    return error
 
 
 def _at(query: str, place: int, advice: str = "") -> str:

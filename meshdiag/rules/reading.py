@@ -1,6 +1,6 @@
 """The text of a rule file to groups, every problem with its line: what Prometheus refuses is refused here.
 
-Fields and types first, as a strict YAML decoder sees them; rules are judged only when those are right. A
+Fields and types first, as a strict YAML decoder sees them; rules are judged only where those are right. A
 PrometheusRule of the Prometheus operator (``spec.groups``) is read too, several in one file or in a List.
 Source: Prometheus's model/rulefmt, the PrometheusRule custom resource of the operator (monitoring.coreos.com/v1).
 """
@@ -17,7 +17,7 @@ from meshdiag.rules.yamltree import Merger, YamlError, read_yaml
 from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from meshdiag.rules.yamltree import Node
 
@@ -32,7 +32,8 @@ _TYPES = {"groups": "rulefmt.RuleGroups", "group": "rulefmt.RuleGroup", "rule": 
 
 @dataclass(slots=True)
 class Draft:
-    """A rule as it stands in the file: the text of its fields, and the lines where they begin."""
+    """A rule as it stands in the file: the text of its fields, and the lines where they begin. ``literal``: the
+    expression has lines of its own, below that of its field."""
 
     line: int
     texts: dict[str, str] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Draft:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
+    literal: bool = False
 
     @property
     def name(self) -> str:
@@ -71,18 +73,20 @@ def read_rules(text: str, file: str) -> RuleFile:
         drafts, notes = reader.groups(read_yaml(text))
     except YamlError as error:
         raise RuleFileError(file, [Problem(error.line, error.message)]) from None
-    problems = reader.problems or _judge(drafts)
+    problems = reader.problems + _judge(drafts, spoiled={(one.group, one.rule) for one in reader.problems})
     if problems:
-        raise RuleFileError(file, problems)
+        raise RuleFileError(file, sorted(problems, key=lambda one: one.line))
     return RuleFile(file, tuple(_group(draft, file) for draft in drafts), tuple(notes))
 
 
-def _judge(drafts: Sequence[GroupDraft]) -> list[Problem]:
-    problems = [*group_problems(drafts)]
+def _judge(drafts: Sequence[GroupDraft], spoiled: Container[tuple[str, int]]) -> list[Problem]:
+    """What is wrong with groups and rules, but for those of which something could not even be read."""
+    problems = [one for one in group_problems(drafts) if ("", 0) not in spoiled]
     for group in drafts:
         for number, rule in enumerate(group.rules, 1):
-            for line, message in rule_problems(rule):
-                problems.append(Problem(line, message, group.name, number, rule.name))
+            if (group.name, number) not in spoiled:
+                for line, message in rule_problems(rule):
+                    problems.append(Problem(line, message, group.name, number, rule.name))
     return problems
 
 
@@ -197,6 +201,7 @@ class _Reader:
         before = len(self.problems)
         for name, key, value in self._fields(node, _RULE_FIELDS, "rule"):
             draft.lines[name] = key.line
+            draft.literal |= value.literal and name == "expr"
             match name:
                 case "record" | "alert" | "expr":
                     draft.texts[name] = self._text(value)

@@ -48,7 +48,7 @@ def rule_problems(rule: Draft) -> Iterator[Complaint]:
     if not expr:
         yield rule.at("expr"), "field 'expr' must be set in rule"
     else:
-        yield from _query_problems(expr, rule.at("expr"))
+        yield from _query_problems(expr, rule)
     if record:
         yield from _recording_problems(rule, record)
     for name in rule.labels:
@@ -67,11 +67,12 @@ def is_label_name(name: str) -> bool:
     return bool(name) and name != NAME_LABEL
 
 
-def _query_problems(expr: str, line: int) -> Iterator[Complaint]:
+def _query_problems(expr: str, rule: Draft) -> Iterator[Complaint]:
     try:
         parse(expr)
     except QueryError as error:
-        yield line, f"could not parse expression: {error.message}"
+        within = error.row + 1 if rule.literal else 0
+        yield rule.at("expr") + within, f"could not parse expression: {error.message}"
 
 
 def _recording_problems(rule: Draft, name: str) -> Iterator[Complaint]:

@@ -32,7 +32,8 @@ class YamlError(Exception):
 @dataclass(eq=False, slots=True)
 class Node:
     """A scalar (``text``; None for null), a list (``items``) or a mapping (``pairs``); ``kind`` is Prometheus's
-    word for it (``str``, ``null``, ``seq``, ``map``), ``line`` counts from 1."""
+    word for it (``str``, ``null``, ``seq``, ``map``), ``line`` counts from 1. ``literal``: the lines of the text are
+    those of the file, from the one after ``line`` on (YAML's ``|``)."""
 
     kind: str
     line: int
@@ -40,6 +41,7 @@ class Node:
     items: list[Node] = field(default_factory=list)
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
     merged: dict[str, tuple[Node, Node]] | None = None
+    literal: bool = False
 
 
 def read_yaml(text: str) -> list[Node]:
@@ -117,7 +119,7 @@ class _Composer:
             return self._alias(event.anchor, line)
         if isinstance(event, yaml.ScalarEvent):
             null = event.style in (None, "") and not event.tag and event.value in _NULLS
-            node = Node("null", line) if null else Node("str", line, event.value)
+            node = Node("null", line) if null else Node("str", line, event.value, literal=event.style == "|")
             if event.anchor:
                 self._anchors[event.anchor] = node
             return node

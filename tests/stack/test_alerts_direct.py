@@ -240,3 +240,13 @@ def test_wrong_usage_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...],
     assert ran.code == 64
     assert said in ran.stderr
     assert ran.stdout == ""
+
+
+def test_every_problem_of_a_rule_file_is_printed_with_its_caret(tmp_path: Path) -> None:
+    """Whoever mends a file sees all mistakes that are told, each with its line, not the first few lines of them."""
+    wrong = "".join(f"  - alert: A{number}\n    expr: sum(\n" for number in range(5))
+    (tmp_path / "bad.yml").write_text(f"groups:\n- name: g\n  rules:\n{wrong}")
+    ran = run("alerts", "--rules", "bad.yml", cwd=tmp_path)
+    assert ran.stderr.count("never closed") == 5
+    assert ran.stderr.count("^") == 5
+    assert "more lines" not in ran.stderr

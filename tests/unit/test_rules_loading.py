@@ -169,6 +169,22 @@ def test_an_error_names_file_group_rule_and_line(tmp_path: Path) -> None:
     assert line[caret.index("^") :].startswith("rat(")
 
 
+def test_an_expression_over_several_lines_is_wrong_at_one_of_them() -> None:
+    """Where the file shows the query line by line, the line of the mistake is named, not that of the field."""
+    text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: |\n      sum(\n        rat(x[5m])\n      ) > 1\n"
+    assert [one.partition(":")[0] for one in problems(text)] == ["7"]
+    assert [one.partition(":")[0] for one in problems(text.replace("|", ">"))] == ["5"]
+
+
+def test_a_wrong_field_does_not_hide_what_is_wrong_elsewhere() -> None:
+    """Rules are judged one by one: only what could not be read is not judged as well."""
+    text = (
+        RULE
+        + "  - alert: B\n    expr: up\n    for: 5 minutes\n  - alert: C\n    expr: sum(\n  - alert: D\n    exp: up\n"
+    )
+    assert [one.partition(":")[0] for one in problems(text)] == ["8", "10", "12"]
+
+
 def test_all_problems_of_a_file_are_told_at_once() -> None:
     """Whoever mends a file sees everything that is wrong with it, not one thing a run."""
     text = RULE + "  - alert: B\n  - record: c\n    expr: sum(\n    for: 1m\n"
