@@ -33,7 +33,12 @@ def _bar(value: float, bars: str, low: float, high: float) -> str:
         return " "
     if high <= low and math.isfinite(value):
         return bars[0]
-    share = (min(max(value, low), high) - low) / (high - low) if high > low else float(value > 0)
+    if high <= low:
+        share = float(value > 0)
+    elif math.isinf(high - low):  # the largest numbers lie further apart than a number can say
+        return _bar(value / 2, bars, low / 2, high / 2)
+    else:
+        share = (min(max(value, low), high) - low) / (high - low)
     return bars[min(int(share * len(bars)), len(bars) - 1)]
 
 

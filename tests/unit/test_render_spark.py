@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
@@ -47,6 +47,8 @@ def test_a_shared_scale_is_that_of_all() -> None:
 
 
 @given(st.lists(st.floats(), max_size=50), st.integers(1, 20))
+@example([1.7976931348623157e308, -9.9792015476736e291], 2)
+@example([5e-324, 0.0], 2)
 def test_any_numbers_make_a_line_of_the_width(values: list[float], width: int) -> None:
     """No float breaks the drawing or its width."""
     line = sparkline(values, BARS, width)
