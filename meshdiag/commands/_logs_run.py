@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from meshdiag.commands._logs_output import format_of, open_sink, say, say_tally
 from meshdiag.commands._logs_selection import selection_of
@@ -17,7 +17,8 @@ from meshdiag.logs.tally import Tally
 from meshdiag.model import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import tzinfo
 
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._logs_flags import LogFlags
@@ -59,6 +60,11 @@ class Job:
     def context(self) -> Context:
         """The context in force."""
         return self.configured or _built_in()
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of times that name none, in flags and in logs alike; None for this machine's."""
+        return UTC if self.flags.utc else None
 
 
 def run(invocation: Invocation, paths: tuple[str, ...], flags: LogFlags) -> int:
@@ -139,6 +145,8 @@ def _search(job: Job) -> int:
         _print(job, files, kept)
     except KeyboardInterrupt:
         interrupted = True
+    except BrokenPipeError:
+        pass  # whoever read has seen enough: the verdict is none the less due
     sys.stdout.flush()
     say_tally(job.tally)
     if not (job.tally.matched or interrupted or job.flags.quiet or _sums_up(job.flags)) and sys.stdout.isatty():
@@ -181,7 +189,7 @@ def _print(job: Job, files: Sequence[LogFile], kept: list[Record] | None) -> Non
     elif flags.count:
         from meshdiag.logs.search import count
 
-        print_count(job, count(files, job.selection, job.tally, formats=job.formats))
+        print_count(job, count(files, job.selection, job.tally, formats=job.formats, zone=job.zone))
     elif flags.top or flags.new_since or flags.stats:
         from meshdiag.commands._logs_summaries import summarise
 
@@ -190,7 +198,7 @@ def _print(job: Job, files: Sequence[LogFile], kept: list[Record] | None) -> Non
         from meshdiag.logs.search import copy
 
         sys.stdout.flush()
-        copy(files, job.selection, sys.stdout.fileno(), job.tally, formats=job.formats)
+        copy(files, job.selection, sys.stdout.fileno(), job.tally, formats=job.formats, zone=job.zone)
     else:
         records = found_in(job, files)
         put_all(job, records if kept is None else _keeping(records, kept), [one.path for one in files])
@@ -209,12 +217,12 @@ def found_in(job: Job, files: Sequence[LogFile]) -> Iterator[Record]:
 
     asked = job.selection
     if not repeat_one_another(job, files):
-        return search(files, asked, job.tally, formats=job.formats)
+        return search(files, asked, job.tally, formats=job.formats, zone=job.zone)
     from meshdiag.logs.twins import once
 
     lives = len({one.live for one in files})
     whole = replace(asked, head=None, tail=None if asked.tail is None else asked.tail * lives)
-    records = once(search(files, whole, job.tally, formats=job.formats), job.tally)
+    records = once(search(files, whole, job.tally, formats=job.formats, zone=job.zone), job.tally)
     if asked.tail is not None:
         return iter(deque(records, maxlen=asked.tail))
     return records if asked.head is None else islice(records, asked.head)
@@ -257,13 +265,15 @@ def _follow(job: Job) -> int:
     from meshdiag.logs.watching import Stop
 
     code = ExitCode.PASS
+    out, repeats = sys.stdout.fileno(), _repeats(job)
+    how: Following = {"formats": job.formats, "zone": job.zone, "missing": _missing(job)}
     try:
-        if _plain(job.flags):
+        if _plain(job.flags) and repeats == 1:
             sys.stdout.flush()
-            follow_raw(job.paths, job.selection, sys.stdout.fileno(), job.tally, Stop(), formats=job.formats)
+            follow_raw(job.paths, job.selection, out, job.tally, Stop(), **how)
         else:
             sink = open_sink(job.flags, job.tally, job.paths, paging=False)
-            for record in follow(job.paths, job.selection, job.tally, Stop(), formats=job.formats):
+            for record in follow(job.paths, job.selection, job.tally, Stop(), reader=out, repeats=repeats, **how):
                 sink.put(record)
                 sink.flush()
     except KeyboardInterrupt:
@@ -272,6 +282,37 @@ def _follow(job: Job) -> int:
         pass  # whoever read has seen enough
     say_tally(job.tally)
     return code
+
+
+def _repeats(job: Job) -> int:
+    """In how many of the followed files a record may stand: see ``repeat_one_another``."""
+    from glob import has_magic
+
+    return 1 if job.named or not (len(job.paths) > 1 or has_magic(job.paths[0])) else max(2, len(job.paths))
+
+
+class Following(TypedDict):
+    """How followed lines are read."""
+
+    formats: tuple[Format, ...]
+    zone: tzinfo | None
+    missing: Callable[[str], None]
+
+
+def _missing(job: Job) -> Callable[[str], None]:
+    """Says at the start which files are not there: they are waited for, but the name may be wrong. Of the context's
+    own, only when none is there."""
+    expected = 0 if job.named else len(job.paths) - 1
+    told: list[str] = []
+
+    def tell(path: str) -> None:
+        told.append(path)
+        if len(told) > expected:
+            for one in told:
+                say(f"{one}: {ABSENT}; it is followed once it is there")
+            told.clear()
+
+    return tell
 
 
 def _plain(flags: LogFlags) -> bool:

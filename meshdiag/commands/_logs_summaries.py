@@ -50,13 +50,13 @@ def summarise(job: Job, files: Sequence[LogFile]) -> None:
             job,
             rates(
                 files, job.selection, job.tally,
-                by=flags.by, buckets=room, formats=job.formats, shown_in=_zone(job),
+                by=flags.by, buckets=room, formats=job.formats, zone=job.zone, shown_in=_zone(job),
             ),
         )  # fmt: skip
     elif flags.top:
-        _print_patterns(job, top(files, job.selection, job.tally, formats=job.formats))
+        _print_patterns(job, top(files, job.selection, job.tally, formats=job.formats, zone=job.zone))
     else:
-        found = new_since(files, job.selection, _edge(job), job.tally, formats=job.formats)
+        found = new_since(files, job.selection, _edge(job), job.tally, formats=job.formats, zone=job.zone)
         _print_patterns(job, _known(job, found))
 
 

@@ -77,14 +77,14 @@ def windows(job: Job, newest: datetime | None) -> Judged:
 def judge_files(job: Job, files: Sequence[LogFile]) -> int:
     """Judge log files, each log with what rotation left of it; print the verdict and give the exit code."""
     logs = by_log(files)
-    last = next(search(list(files), Selection(tail=1), Tally(), formats=job.formats), None)
+    last = next(search(list(files), Selection(tail=1), Tally(), formats=job.formats, zone=job.zone), None)
     newest = None if last is None or last.time_ns is None else moment_of(last.time_ns)
     judged = windows(job, newest)
     opened = Opened(tuple(logs), tuple(job.tally.skipped) if job.named else (), ())
 
     def look(window: Window) -> ErrorLog:
         asked = _asked(job, window, judged)
-        told = [tell(path, some, asked, job.formats) for path, some in logs]
+        told = [tell(path, some, asked, job.formats, job.zone) for path, some in logs]
         return summed_up(told, opened.reach(told, window), alike=not job.named)
 
     return _judge(job, look(judged.now), look(judged.before), judged, unread(job, files))

@@ -90,6 +90,10 @@ class Arrivals:
         reels = ((path, tail.reel) for path, tail in self._tails.items())
         return [Opened(path, reel.descriptor, reel.position) for path, reel in reels if reel is not None]
 
+    def missing(self) -> list[str]:
+        """The names that lead to no file yet."""
+        return [path for path, tail in self._tails.items() if tail.reel is None and not os.path.lexists(path)]
+
     def head(self, file: str) -> bytes:
         """The first bytes of a followed file as it is now, empty for a stream."""
         tail = self._tails.get(file)

@@ -22,7 +22,7 @@ from meshdiag.logs.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
@@ -176,11 +176,13 @@ def by_log(files: Sequence[LogFile]) -> list[tuple[str, list[LogFile]]]:
     return list(logs.items())
 
 
-def searched(files: Sequence[LogFile], selection: Selection, formats: Sequence[Format]) -> Iterator[Record]:
+def searched(
+    files: Sequence[LogFile], selection: Selection, formats: Sequence[Format], zone: tzinfo | None
+) -> Iterator[Record]:
     """The wanted records. The engine is imported here: every ``health`` comes by, and most have no log to read."""
     from meshdiag.logs.search import search
 
-    return search(files, selection, Tally(), formats=formats)
+    return search(files, selection, Tally(), formats=formats, zone=zone)
 
 
 def is_pattern(path: str) -> bool:
@@ -188,37 +190,46 @@ def is_pattern(path: str) -> bool:
     return glob.has_magic(path) and not os.path.lexists(path)
 
 
-def tell(path: str, files: list[LogFile], selection: Selection, formats: Sequence[Format] = ()) -> Told:
-    """What a log tells: the records of a selection, and what stands around them."""
+def tell(
+    path: str,
+    files: list[LogFile],
+    selection: Selection,
+    formats: Sequence[Format] = (),
+    zone: tzinfo | None = None,
+) -> Told:
+    """What a log tells: the records of a selection, and what stands around them. ``zone`` is that of times that name
+    none, this machine's when None."""
     told = Told(path)
-    first = next(searched(files, Selection(head=1), formats), None)
+    first = next(searched(files, Selection(head=1), formats, zone), None)
     if first is None:
         return told
     told.json = first.raw.lstrip()[:1] == b"{"
     told.oldest_ns = first.time_ns
-    told.records = list(islice(searched(files, selection, formats), MOST))
+    told.records = list(islice(searched(files, selection, formats, zone), MOST))
     if len(told.records) == MOST:
         told.stopped_ns = told.records[-1].time_ns
     window = Selection(since_ns=selection.since_ns, until_ns=selection.until_ns)
-    number = sum(1 for _ in islice(searched(files, window, formats), COUNTED_TO))
+    number = sum(1 for _ in islice(searched(files, window, formats, zone), COUNTED_TO))
     if not number and first.time_ns is None:
-        told.broken = _timeless(files, formats)
+        told.broken = _timeless(files, formats, zone)
         return told
-    told.broken = _broken(files, window, number, formats)
+    told.broken = _broken(files, window, number, formats, zone)
     told.total = number - told.broken
     return told
 
 
-def _broken(files: list[LogFile], window: Selection, number: int, formats: Sequence[Format]) -> int:
+def _broken(
+    files: list[LogFile], window: Selection, number: int, formats: Sequence[Format], zone: tzinfo | None
+) -> int:
     """How many of the records in a window cannot be read, reckoned from the last of them."""
-    last = list(searched(files, replace(window, tail=SAMPLE), formats))
+    last = list(searched(files, replace(window, tail=SAMPLE), formats, zone))
     unread = sum(record.time_ns is None for record in last)
     return round(number * unread / len(last)) if last else 0
 
 
-def _timeless(files: list[LogFile], formats: Sequence[Format]) -> int:
+def _timeless(files: list[LogFile], formats: Sequence[Format], zone: tzinfo | None) -> int:
     """How many records a log holds in which no time can be found; none where there is a time in one of them."""
-    sample = list(islice(searched(files, Selection(), formats), SAMPLE))
+    sample = list(islice(searched(files, Selection(), formats, zone), SAMPLE))
     return 0 if any(record.time_ns is not None for record in sample) else len(sample)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -25,7 +26,7 @@ from meshdiag.logs.reading import local_zone
 from meshdiag.logs.scanning import Scanner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import tzinfo
 
     from meshdiag.logs.formats import Format
@@ -55,6 +56,8 @@ def follow(
     zone: tzinfo | None = None,
     polling: bool = False,
     reader: int | None = None,
+    repeats: int = 1,
+    missing: Callable[[str], None] | None = None,
 ) -> Iterator[Record]:
     """Wanted records of files, globs, folders and ``-``: those there already that ``since_ns`` and ``tail`` ask for
     (none without either), then each as it is written, until the stop is set or ``head`` is reached.
@@ -63,12 +66,17 @@ def follow(
     with its time, level, component and node. ``zone`` is that of times that name none (this machine's when None);
     ``polling`` looks at intervals instead of waiting for events. ``reader`` is the descriptor the records will be
     written to: when it is a pipe that nobody reads any more, ``BrokenPipeError`` is raised, though nothing is to be
-    written. Raises ``UsageError`` for a pattern that is none.
+    written. ``repeats``: in how many files a record may stand; then it is given out once.
+    ``missing`` is told the names that lead nowhere yet, when waiting for them has begun. Raises ``UsageError`` for a
+    pattern that is none.
     """
     matcher = Matcher(selection)
     with Arrivals(paths, tally, stop, polling=polling, reader=reader) as arrivals:
+        if missing is not None:
+            for path in arrivals.missing():
+                missing(path)
         job = _Job(arrivals, matcher, tally, formats, zone)
-        yield from islice(job.records(), selection.head)
+        yield from islice(job.records() if repeats == 1 else job.once(repeats), selection.head)
 
 
 def follow_raw(
@@ -81,16 +89,22 @@ def follow_raw(
     formats: Sequence[Format] = (),
     zone: tzinfo | None = None,
     polling: bool = False,
+    missing: Callable[[str], None] | None = None,
 ) -> None:
     """Write the same records to a descriptor as they stand, each line at once: a burst costs a search of it, not a
     reading. Raises ``BrokenPipeError`` as soon as nobody reads any more."""
     if selection.head is not None:
-        some = follow(paths, selection, tally, stop, formats=formats, zone=zone, polling=polling, reader=out)
+        some = follow(
+            paths, selection, tally, stop, formats=formats, zone=zone, polling=polling, reader=out, missing=missing
+        )
         for record in some:
             write_all(out, record.raw + b"\n")
         return
     matcher = Matcher(selection)
     with Arrivals(paths, tally, stop, polling=polling, reader=out) as arrivals:
+        if missing is not None:
+            for path in arrivals.missing():
+                missing(path)
         job = _Job(arrivals, matcher, tally, formats, zone)
         widen(out)
         for record in job.history():
@@ -122,6 +136,18 @@ class _Job:
         for batches in self.batches():
             for part, batch in _by_time(batches):
                 yield batch.record(part)
+
+    def once(self, repeats: int) -> Iterator[Record]:
+        """The same, each once though several of the files hold it."""
+        from meshdiag.logs.twins import Known
+
+        asked = self.matcher.selection
+        tail = None if asked.tail is None else asked.tail * repeats
+        known = Known(self.tally)
+        former = history(self.arrivals.opened(), replace(asked, tail=tail), self.tally, self.formats, self.zone)
+        yield from deque(filter(known.new, former), asked.tail) if asked.tail is not None else filter(known.new, former)
+        for batches in self.batches():
+            yield from filter(known.new, (batch.record(part) for part, batch in _by_time(batches)))
 
     def batches(self) -> Iterator[list[_Batch]]:
         """The wanted lines of each round, a batch for each file that has some."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from meshdiag.logs.record import Record
     from meshdiag.logs.tally import Tally
 
+MOMENTS = 4_096
+"""Of so many moments the records are remembered where they come one by one."""
 MOST = 1_000
 """Records of one moment that are compared; where there are more, the clock is too coarse to tell twins by."""
 
@@ -30,7 +32,44 @@ def once(records: Iterable[Record], tally: Tally) -> Iterator[Record]:
     finally:
         if left_out:
             tally.matched -= left_out
-            tally.notes.append(f"{left_out:,} records that another of the files holds as well are left out")
+            tally.notes.append(_note(left_out))
+
+
+class Known:
+    """Tells twins among records that come one by one, in whichever file they come first: each record given out is the
+    twin of at most one of each other file. Of the last ``MOMENTS`` moments."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._moments: dict[int, list[tuple[Record, set[str]]]] = {}
+        self._left_out = 0
+
+    def new(self, record: Record) -> bool:
+        """Whether no other file's record said it before; counted in ``tally.notes`` where one did."""
+        if record.time_ns is None:
+            return True
+        here = self._moments.setdefault(record.time_ns, [])
+        for other, files in here:
+            if record.file not in files and (_twins(record, other) or _twins(other, record)):
+                files.add(record.file)
+                self._count()
+                return False
+        if len(here) < MOST:
+            here.append((record, {record.file}))
+        if len(self._moments) > MOMENTS:
+            del self._moments[next(iter(self._moments))]
+        return True
+
+    def _count(self) -> None:
+        if self._left_out:
+            self._tally.notes.remove(_note(self._left_out))
+        self._left_out += 1
+        self._tally.notes.append(_note(self._left_out))
+
+
+def _note(left_out: int) -> str:
+    what, are = ("record", "is") if left_out == 1 else ("records", "are")
+    return f"{left_out:,} {what} that another of the files holds as well {are} left out"
 
 
 def _moments(records: Iterable[Record]) -> Iterator[list[Record]]:

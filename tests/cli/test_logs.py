@@ -441,6 +441,53 @@ def test_follow_goes_on_until_ctrl_c(text):
     assert (process.returncode, err) == (130, "")
 
 
+def test_a_followed_file_that_is_not_there_is_said_at_once(tmp_path):
+    """A name that leads nowhere is told before anything is waited for: it may be a slip. What comes there is shown."""
+    path = tmp_path / "late.log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "meshdiag", "logs", str(path), "-f", "-o", "json"],
+        env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        assert (
+            process.stderr.readline()
+            == f"meshdiag: {path}: no such file or directory; it is followed once it is there\n"
+        )
+        path.write_text(f"{text_line(1)}\n")
+        assert json.loads(process.stdout.readline())["node"] == "trainer-1"
+        process.stdout.close()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+
+
+def test_utc_is_the_zone_of_times_that_name_none(tmp_path):
+    """A log written in UTC without saying so, read on a machine elsewhere: --utc reads flags and lines alike."""
+    path = tmp_path / "bare.log"
+    path.write_text("2026-03-09 03:00:00,000 ERROR one\n2026-03-09 04:00:00,000 ERROR two\n")
+    there = {"TZ": "Asia/Tokyo"}
+    told = json.loads(logs(path, "--utc", "--since", "2026-03-09 03:30", "-o", "json", environment=there).stdout)
+    assert (told["ts"], told["message"]) == ("2026-03-09T04:00:00Z", "two")
+    here = json.loads(logs(path, "--tail", "1", "-o", "json", environment=there).stdout)
+    assert here["ts"] == "2026-03-08T19:00:00Z"
+
+
+def test_a_verdict_is_due_though_nobody_reads_the_lines(tmp_path):
+    """--errors | head -1 ends in the verdict and its exit code, not in the one of a broken pipe."""
+    path = tmp_path / "big.log"
+    path.write_text("".join(f"{text_line(n // 20, 'ERROR')}\n" for n in range(20_000)))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{{ {sys.executable} -m meshdiag logs {path} $0; echo $? >&2; }} | head -1", "--errors"],
+        env=clean_environment(), capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.stdout == f"{text_line(0, 'ERROR')}\n"
+    assert "FAIL logs.errors" in done.stderr
+    assert done.stderr.splitlines()[-1] == "2"
+
+
 def test_a_terminal_gets_colours_and_no_harm(tmp_path):
     """On a terminal lines are for people, and nothing in them reaches the terminal as a command."""
     path = tmp_path / "hostile.log"

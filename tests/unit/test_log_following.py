@@ -477,6 +477,27 @@ def test_what_arrives_in_several_files_at_once_goes_out_by_time(tmp_path: Path) 
     assert {Path(record.file).name for record in records} == {"a.log", "b.log"}
 
 
+def test_what_several_files_hold_is_followed_once(tmp_path: Path) -> None:
+    """JSON and text of the same events: the last ones asked for are that many events, and what comes comes once."""
+    text, ndjson = tmp_path / "a.log", tmp_path / "a.json"
+
+    def write(second: int) -> None:
+        append(ndjson, f'{{"ts":"2025-06-01T00:00:0{second}Z","level":"INFO","message":"round {second} done"}}\n')
+        append(text, f"2025-06-01T00:00:0{second}Z INFO [raft] round {second} done\n")
+
+    for second in range(4):
+        write(second)
+    stop, tally = Stop(), Tally()
+    records = follow([str(text), str(ndjson)], Selection(tail=2), tally, stop, repeats=2)
+    found = [next(records).message for _ in range(2)]
+    write(5)
+    write(6)
+    found += [next(records).message for _ in range(2)]
+    stop.set()
+    assert [message.split()[-2] for message in found] == ["2", "3", "5", "6"]
+    assert "left out" in tally.notes[0]
+
+
 def test_standard_input_is_followed_to_its_end() -> None:
     """``kubectl logs -f | meshdiag logs --follow -`` ends when its left side does; a torn last line is kept."""
     program = (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meshdiag.logs import twins
 from meshdiag.logs.record import Level, Record
 from meshdiag.logs.tally import Tally
-from meshdiag.logs.twins import once
+from meshdiag.logs.twins import Known, once
 
 
 def json_one(time: int | None, message: str, node: str = "a", level: Level = Level.INFO) -> Record:
@@ -76,3 +76,23 @@ def test_a_coarse_clock_does_not_make_it_slow(monkeypatch):
     monkeypatch.setattr(twins, "MOST", 10)
     records = [text_one(1, str(n)) for n in range(100)]
     assert list(once(records, Tally())) == records
+
+
+@given(RECORDS, st.randoms(use_true_random=False))
+def test_records_that_come_one_by_one_are_told_once(told, random):
+    """Followed, text may come before its JSON or long after: of each event one record is given out, the first."""
+    events = [(time, f"{message}{place}", node) for place, (time, message, node) in enumerate(told)]
+    arriving = [make(*event) for event in events for make in (json_one, text_one)]
+    random.shuffle(arriving)
+    tally = Tally()
+    known = Known(tally)
+    given_out = [one for one in arriving if known.new(one)]
+    assert sorted((one.time_ns, one.message.rpartition(" ")[2], one.node) for one in given_out) == sorted(events)
+    assert len(tally.notes) == bool(events)
+
+
+def test_what_a_file_repeats_has_as_many_twins():
+    """Two lines alike in one file are two, also when the other file's come between them."""
+    known = Known(Tally())
+    told = [json_one(1, "x"), text_one(1, "x"), json_one(1, "x"), text_one(1, "x"), text_one(1, "x")]
+    assert [known.new(one) for one in told] == [True, False, True, False, True]
