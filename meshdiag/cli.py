@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from meshdiag import __version__, commands
+from meshdiag.commands._completions import complete_context
 from meshdiag.commands._invocation import Invocation
-from meshdiag.commands._options import complete_context
+from meshdiag.commands._params import CONFIG
 from meshdiag.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECTIONS = ("Look at the mesh", "Try it without a mesh", "Set it up")
 """The sections of ``--help``; a command module names its own in ``SECTION`` (the last one by default)."""
@@ -60,9 +64,7 @@ class Commands(click.Group):
 @click.option(
     "--context", help="The environment to look at, of those in the configuration.", shell_complete=complete_context
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="A configuration file to use and trust."
-)
+@click.option("--config", type=CONFIG, help="A configuration file to use and trust.")
 @click.pass_context
 def root(ctx: click.Context, context: str | None, config: Path | None) -> None:
     """The first command to type when an alert of an Agent Mesh fires.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshdiag.commands._options import complete_context
-from meshdiag.commands._params import COUNT, DURATION
+from meshdiag.commands._completions import complete_context
+from meshdiag.commands._params import CONFIG, COUNT, DURATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,7 @@ SOURCES = ("file", "loki", "docker", "journal", "kubernetes")
 FORMATS = ("table", "raw", "json", "csv")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class LogFlags:
     """The flags of one call, as typed; see their help for what they mean. ``format`` is None where none was asked."""
 
@@ -54,7 +53,10 @@ class LogFlags:
     by: By
     source: str
     unit: tuple[str, ...]
+    identifier: tuple[str, ...]
+    kernel: bool
     namespace: str | None
+    kube_context: str | None
     selector: str | None
     container: str | None
     previous: bool
@@ -74,7 +76,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "From when": ("since", "until", "at", "window"),
     "How many": ("head", "tail", "before", "after", "context_lines", "follow"),
     "Summed up": ("count", "top", "new_since", "stats", "by"),
-    "From where": ("source", "unit", "namespace", "selector", "container", "previous", "context", "config"),
+    "From where": (
+        "source", "unit", "identifier", "kernel", "namespace", "kube_context", "selector", "container", "previous",
+        "context", "config",
+    ),
 }  # fmt: skip
 """The sections of the help and the flags in them; what is in none stands under "Output"."""
 
@@ -95,7 +100,7 @@ def log_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags to the command, which receives them as ``flags: LogFlags``."""
 
     def call(invocation: Invocation, /, **given: Any) -> Any:
-        values = {one.name: given.pop(one.name) for one in fields(LogFlags)}
+        values = {name: given.pop(name) for name in LogFlags.__annotations__}
         return command(invocation, flags=LogFlags(**values), **given)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
@@ -175,7 +180,10 @@ def _from_where() -> Options:
     return (
         click.option("--source", type=click.Choice(SOURCES), default="file", show_default=True, help="Who has them."),
         click.option("--unit", multiple=True, metavar="UNIT", help="journal: units."),
+        click.option("--identifier", multiple=True, metavar="NAME", help="journal: what programs call themselves."),
+        click.option("--kernel", is_flag=True, help="journal: the kernel's messages."),
         click.option("--namespace", metavar="NAME", help="kubernetes: namespace."),
+        click.option("--kube-context", metavar="NAME", help="kubernetes: context, where not the one in use."),
         click.option("--selector", metavar="SELECTOR", help="kubernetes, docker: labels; loki: the streams."),
         click.option("--container", metavar="NAME", help="kubernetes: one container of each pod."),
         click.option("--previous", is_flag=True, help="kubernetes: the containers before the restart."),
@@ -183,7 +191,7 @@ def _from_where() -> Options:
             "--context", metavar="NAME", shell_complete=complete_context, help="The environment, of the configuration."
         ),
         click.option(
-            "--config", type=click.Path(path_type=Path, dir_okay=False), help="A configuration file to use and trust."
+            "--config", type=CONFIG, help="A configuration file to use and trust."
         ),
     )  # fmt: skip
 

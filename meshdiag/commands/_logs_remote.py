@@ -7,15 +7,14 @@ import contextlib
 import json
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshdiag.commands._logs_output import open_sink, say_tally
 from meshdiag.commands._logs_run import print_count, say_command
 from meshdiag.commands._run import run_loop
 from meshdiag.errors import UsageError
-from meshdiag.logs.record import nanoseconds
-from meshdiag.model import ExitCode
+from meshdiag.verdict import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from meshdiag.logs.record import Record
     from meshdiag.logs.source import LogSource
 
-LOKI_LOOKS_BACK = timedelta(hours=1)
-"""How far back Loki is asked where no time is given: it holds months."""
 MOST = 1_000_000
 """Records that are summed up at most."""
 
@@ -33,9 +30,6 @@ MOST = 1_000_000
 def run_remote(job: Job, names: tuple[str, ...]) -> int:
     """Ask the source, print what was asked for, judge where ``--errors`` asks for it."""
     as_typed = job
-    asks_loki = job.flags.source == "loki" and not job.flags.follow and job.flags.new_since is None
-    if asks_loki and job.selection.since_ns is None:
-        job = replace(job, selection=replace(job.selection, since_ns=nanoseconds(job.now - LOKI_LOOKS_BACK)))
     if job.flags.new_since is not None:
         from meshdiag.commands._logs_summaries import window_of_summary
 
@@ -147,7 +141,19 @@ def _docker(job: Job, names: tuple[str, ...]) -> LogSource:
 def _journal(job: Job, names: tuple[str, ...]) -> LogSource:
     from meshdiag.sources.journal import Journal
 
-    return Journal(units=(*job.flags.unit, *names), formats=job.formats)
+    flags = job.flags
+    places = [name for name in names if "/" in name]  # which no unit's name holds
+    folders = [place for place in places if Path(place).is_dir()]
+    if len(folders) > 1 or (folders and len(places) > 1):
+        raise UsageError("journalctl reads one folder, or files, at a time", hint="name one of them")
+    return Journal(
+        units=(*flags.unit, *(name for name in names if "/" not in name)),
+        identifiers=flags.identifier,
+        kernel=flags.kernel,
+        files=() if folders else places,
+        directory=folders[0] if folders else "",
+        formats=job.formats,
+    )
 
 
 def _kubernetes(job: Job, names: tuple[str, ...]) -> LogSource:
@@ -157,6 +163,7 @@ def _kubernetes(job: Job, names: tuple[str, ...]) -> LogSource:
     return Kubernetes(
         names,
         namespace=flags.namespace or "",
+        context=flags.kube_context or "",
         selector=flags.selector or "",
         container=flags.container or "",
         previous=flags.previous,

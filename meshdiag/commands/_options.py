@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from meshdiag.commands._params import DURATION, GAP, MOMENT
+from meshdiag.commands._completions import complete_check, complete_context
+from meshdiag.commands._params import CONFIG, DURATION, GAP, MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
-
-    from click.shell_completion import CompletionItem
 
     from meshdiag.commands._invocation import Invocation
 
@@ -45,34 +43,6 @@ class Flags:
     at: datetime | None
     only: tuple[str, ...]
     skip: tuple[str, ...]
-
-
-def complete_context(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete ``--context`` with the contexts of the configuration."""
-    from meshdiag.completing import complete_contexts
-
-    return complete_contexts(ctx, param, incomplete)
-
-
-def complete_check(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete a check id."""
-    from meshdiag.completing import complete_checks
-
-    return complete_checks(ctx, param, incomplete)
-
-
-def complete_metric(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete a metric name, from the server when it is quick."""
-    from meshdiag.completing import complete_metric_names
-
-    return complete_metric_names(ctx, param, incomplete)
-
-
-def complete_matcher(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete ``label=value``, from the server when it is quick."""
-    from meshdiag.completing import complete_labels
-
-    return complete_labels(ctx, param, incomplete)
 
 
 def shared_flags(
@@ -214,8 +184,6 @@ def _where_options() -> list[Callable[[Any], Any]]:
             shell_complete=complete_context,
             help="The environment to look at, of those in the configuration.",
         ),
-        click.option(
-            "--config", type=click.Path(path_type=Path, dir_okay=False), help="A configuration file to use and trust."
-        ),
+        click.option("--config", type=CONFIG, help="A configuration file to use and trust."),
         *urls,
     ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from meshdiag.errors import UsageError
-from meshdiag.model import Range
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from meshdiag.model import Range
+
     DurationType = click.ParamType[timedelta]
     MomentType = click.ParamType[datetime]
     RangeType = click.ParamType[Range]
@@ -75,6 +79,8 @@ class NagiosRange(RangeType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Range:
         """Read the text; a value that is one already passes through."""
+        from meshdiag.model import Range
+
         if isinstance(value, Range):
             return value
         try:
@@ -97,6 +103,17 @@ class Count(CountType):
         return int(value)
 
 
+class ConfigFile(click.Path):
+    """A file's name; the command receives a ``pathlib.Path``, whose import waits until there is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Check that it may be a file."""
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+CONFIG = ConfigFile(dir_okay=False)
 COUNT = Count()
 DURATION = Duration()
 GAP = Gap()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshdiag.commands._options import DATA_FORMATS, complete_matcher, shared_flags
+from meshdiag.commands._completions import complete_matcher
+from meshdiag.commands._options import DATA_FORMATS, shared_flags
 from meshdiag.commands._params import DURATION
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from meshdiag.commands._options import complete_check
+from meshdiag.commands._completions import complete_check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshdiag.commands._options import DATA_FORMATS, complete_metric, shared_flags
+from meshdiag.commands._completions import complete_metric
+from meshdiag.commands._options import DATA_FORMATS, shared_flags
 from meshdiag.commands._params import DURATION, RANGE
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ HEADER_BYTES = 4096
 """The part of an endless line that must be there to judge whether it begins a record."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Sizes:
     """How much is read at once, and how much of a record is kept (bytes)."""
 

@@ -47,7 +47,7 @@ class Finder(Protocol):
         """The places in a block, ascending, at least one for each candidate line."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Needle:
     """What every wanted record holds: one of ``words`` (in any case when ``ignore_case``), or ``expression``.
     ``proves``: the pattern that a record meets when the needle is in it."""

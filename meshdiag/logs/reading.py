@@ -193,13 +193,15 @@ def _detected(sample: bytes, file: LogFile, formats: Sequence[Format], zone: tzi
 
 def local_zone() -> tzinfo:
     """This machine's zone, with its changes of the clocks where it can be known by name."""
-    from zoneinfo import ZoneInfo
-
     name = os.environ.get("TZ", "").lstrip(":")
     if not name:
         place = os.path.realpath("/etc/localtime")
         name = place.partition("/zoneinfo/")[2]
+    if name in ("", "UTC", "Etc/UTC"):
+        return UTC
+    from zoneinfo import ZoneInfo
+
     try:
-        return ZoneInfo(name) if name else UTC
+        return ZoneInfo(name)
     except (ValueError, OSError, LookupError):
         return datetime.now().astimezone().tzinfo or UTC

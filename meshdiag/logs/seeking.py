@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROUNDS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reach:
     """How the places that are looked at lie: bytes of each, bytes read around the window, places to each
     doubling of the distance from its edge."""
@@ -42,7 +42,7 @@ class Reach:
     lines: int = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Place:
     """What one place of a log tells: where its first record with a time begins, that time, the latest of the few
     looked at, and by how much they run backwards (ns)."""

@@ -49,7 +49,7 @@ _MON = rb"(?:" + "|".join(_MONTH_NAMES).encode() + rb")"
 _DAY = rb"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +)?"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Moment:
     """What a stamp says, seconds aside. None for what it does not say."""
 
@@ -60,7 +60,7 @@ class Moment:
     minute: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Shape:
     """One way to write a time. ``split`` takes the stamp without the seconds' two digits, and the tail, and says
     what they mean, raising ``ValueError`` or ``KeyError``; None where the stamp counts from the epoch."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.record import Level, Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Hints:
     """What a line does not say itself. ``newest``: when the file was last written (aware), which gives the year to
     formats without one (the latest year that puts the line not after it) and the date to those without a date;

@@ -26,7 +26,7 @@ _NODE = re.compile(r"\bnode(?:_?id)?[=:] ?\"?([A-Za-z0-9_.:-]{1,100})")
 _PLAIN = re.compile(rf"{_NAME}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Parts:
     """What a message's text holds."""
 

@@ -42,7 +42,7 @@ _ESCAPED_LETTER = rb"\u00"
 _BLANKS = (b" ", b"\t", b"\n", b"\r")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Shape:
     """What a sample's objects have in common. ``words``: styles of level words, empty when levels are numbers only;
     ``letters``: whether levels may be single letters; ``numbers``: keys whose level may be a number (or its digits),

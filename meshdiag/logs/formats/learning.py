@@ -40,7 +40,7 @@ _ENOUGH = 4
 _ANY_STYLE = spelled(frozenset(Style))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Stamped:
     """A line's time: its shape, what stands before it and what after."""
 

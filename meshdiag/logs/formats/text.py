@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _DIGIT = re.compile(rb"\d")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Header:
     """How a record's first line begins.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.timestamps import Shape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Wrapper:
     """A prefix: a bytes pattern with the groups of ``shape`` (if any), and perhaps ``node``, ``component`` and
     ``flag`` (``P``: the line goes on in the next). ``likely``: a pattern that is cheaper and finds all such lines.
