@@ -29,10 +29,11 @@ EXCERPT_LINES = 3
 class Blocks:
     """Prints results one under the other, their findings aligned with each other."""
 
-    def __init__(self, page: Page, now: datetime, *, verbose: int, explain: bool) -> None:
+    def __init__(self, page: Page, now: datetime, end: datetime, *, verbose: int, explain: bool) -> None:
         self.page = page
         self.look = page.look
         self.now = now
+        self.end = end
         self.verbose = verbose
         self.explain = explain
         self.widths = Widths()
@@ -115,7 +116,12 @@ class Blocks:
         )
 
     def _rows(self, result: Result) -> list[Row]:
-        return [row_of(one, self.now, self.look) for one in self._shown(result)[0]]
+        return [row_of(one, self._as_of(one), self.look) for one in self._shown(result)[0]]
+
+    def _as_of(self, finding: Finding) -> datetime:
+        """The moment as of which its age is told: what was looked at during the run is new, and not still to come."""
+        seen = finding.observed
+        return seen if seen is not None and self.now < seen <= self.end else self.now
 
     def _findings(self, result: Result) -> None:
         rows = self._rows(result)

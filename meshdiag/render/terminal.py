@@ -12,6 +12,7 @@ stands above the findings of its checks (its worst, as views put them first), 40
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -26,6 +27,8 @@ from meshdiag.render.ranking import grounds, groups, one_sentence, the_answer
 from meshdiag.units import clock, human, moment
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from meshdiag.model import Report
 
 USUAL_WIDTH = 80
@@ -73,8 +76,16 @@ def render(
     if report.results or report.data is None:
         _headline(page, report, utc=utc)
     if not quiet:
-        _body(page, report, Blocks(page, report.moment, verbose=verbose, explain=explain), utc, whole_tables)
+        _body(
+            page, report, Blocks(page, report.moment, _end(report), verbose=verbose, explain=explain), utc, whole_tables
+        )
     page.print()
+
+
+def _end(report: Report) -> datetime:
+    """When the run was over."""
+    lasted = timedelta(seconds=report.duration_s) if 0 < report.duration_s < 1e6 else timedelta()
+    return report.started + lasted
 
 
 def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: bool) -> None:

@@ -55,6 +55,19 @@ def test_ages_count_from_the_moment_that_was_asked_about() -> None:
     assert lines[2].strip() == "prod · 1.4 s · at 2025-03-09 03:12:44 UTC"
 
 
+def test_what_was_looked_at_during_the_run_is_new() -> None:
+    """A sample taken while the run lasted was taken now; one from after it comes from a clock that is ahead."""
+    report = reports.mixed()
+    seen = {"during": timedelta(seconds=1), "ahead": timedelta(seconds=9)}
+    findings = tuple(
+        Finding(name, Verdict.FAIL, "down", 0.0, observed=report.started + after) for name, after in seen.items()
+    )
+    result = replace(report.results[0], verdict=Verdict.FAIL, findings=findings, because=None)
+    shown = page(replace(report, at=None, duration_s=2.0, results=(result,), causes=(), data=None))
+    assert re.search(r"during .*now$", shown, re.MULTILINE)
+    assert re.search(r"ahead .*in 9 s$", shown, re.MULTILINE)
+
+
 def test_causes_then_failures_then_unknown_then_warnings_then_a_count_of_what_passed() -> None:
     """What matters more stands higher, and what passed is one line."""
     text = page(reports.mixed())
