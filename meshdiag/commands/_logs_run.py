@@ -14,7 +14,7 @@ from meshdiag.commands._logs_selection import selection_of
 from meshdiag.errors import SourceError, UsageError
 from meshdiag.logs.record import Level
 from meshdiag.logs.tally import Tally
-from meshdiag.model import ExitCode
+from meshdiag.verdict import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,6 +33,9 @@ MOST_KEPT = 200_000
 ABSENT = "no such file or directory"
 SOURCES_OF = {
     "unit": ("journal",),
+    "identifier": ("journal",),
+    "kernel": ("journal",),
+    "kube_context": ("kubernetes",),
     "namespace": ("kubernetes",),
     "container": ("kubernetes",),
     "previous": ("kubernetes",),
@@ -99,7 +102,10 @@ def _check(flags: LogFlags) -> None:
         raise UsageError(f"--{chosen[0].replace('_', '-')} sums up: it goes without --follow, --jq and --with-file")
     for name, sources in SOURCES_OF.items():
         if getattr(flags, name) and flags.source not in sources:
-            raise UsageError(f"--{name} belongs to --source {' or '.join(sources)}, not to {flags.source}")
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} belongs to --source {' or '.join(sources)}, not to {flags.source}")
+    if flags.by != "level" and not flags.stats:
+        raise UsageError(f"--by {flags.by} says what --stats counts by", hint=f"meshdiag logs --stats --by {flags.by}")
     if flags.jq is not None and (flags.format or flags.with_file):
         raise UsageError("--jq prints what jq makes of each record: it goes without --output and --with-file")
     if flags.quiet and not flags.errors:

@@ -28,6 +28,8 @@ def selection_of(flags: LogFlags, now: datetime) -> Selection:
         from meshdiag.logs.where import parse_where
 
         where = parse_where(flags.where)
+    if flags.field is not None and not flags.field.strip():
+        raise UsageError("--field names no field", hint="--field consensus.round")
     around = flags.context_lines or 0
     return Selection(
         since_ns=None if since is None else nanoseconds(since),
@@ -67,6 +69,8 @@ def window_of(flags: LogFlags, now: datetime) -> tuple[datetime | None, datetime
 def levels_of(words: Sequence[str], *, errors: bool = False) -> frozenset[Level] | None:
     """The levels that ``--level`` names (``error``, ``warn+``, ``debug,info``), those of ``--errors`` without it."""
     named = _names(words)
+    if words and not named:
+        raise UsageError("--level names no level", hint="--level error, --level warn+, --level debug,info")
     if not named:
         return frozenset(one for one in Level if one >= Level.WARN) if errors else None
     found: set[Level] = set()

@@ -27,7 +27,8 @@ def command(
     """Find lines in logs, read levels and times where they stand, and say what is new.
 
     PATH is a file, a glob, a folder or - for stdin; rotated and compressed siblings join by themselves. Without one,
-    the logs of the context. With --source: the containers (docker), pods (kubernetes).
+    the logs of the context. With --source: containers or compose services (docker), pods or KIND/NAME (kubernetes),
+    units or journal files (journal).
 
     Exit codes: 0, also when nothing matches; with --errors the verdict's: 0 pass, 1 warn, 2 fail, 3 unknown.
 

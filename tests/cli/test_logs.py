@@ -224,6 +224,10 @@ def test_without_the_binding_jq_is_a_sentence(ndjson, tmp_path):
         (("--follow", "--until", "1m"), "has no end"),
         (("--tail", "x"), "is no whole number"),
         (("--unit", "ssh.service"), "belongs to --source journal"),
+        (("--kube-context", "prod"), "--kube-context belongs to --source kubernetes"),
+        (("--by", "node"), "what --stats counts by"),
+        (("--field", ""), "names no field"),
+        (("--level", ","), "names no level"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(text, flags, said):

@@ -112,6 +112,51 @@ def test_the_journal_is_read_through_journalctl(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        (("--kernel",), "_TRANSPORT=kernel"),
+        (("--identifier", "sshd"), "--identifier=sshd"),
+        (("{folder}",), "--directory={folder}"),
+        (("{folder}/system.journal", "mesh-*"), "--file={folder}/system.journal"),
+    ],
+)
+def test_the_journal_is_asked_as_journalctl_is(tmp_path: Path, flags, asked):
+    """The kernel's messages, identifiers, and the journal of another machine, by its folder or files."""
+    fake = FakeProgram(tmp_path, "journalctl", Answer())
+    path = {"PATH": f"{fake.path.parent}:/usr/bin:/bin"}
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    ran = run(
+        "logs", "--source", "journal", "--explain", *(one.format(folder=folder) for one in flags), environment=path
+    )
+    assert asked.format(folder=folder) in ran.stderr, ran.stderr
+
+
+def test_a_cluster_is_chosen_by_kubectls_context(tmp_path: Path):
+    """--kube-context and --namespace reach kubectl."""
+    fake = FakeProgram(tmp_path, "kubectl", Answer(stdout='{"items":[]}'))
+    path = {"PATH": f"{fake.path.parent}:/usr/bin:/bin"}
+    ran = run("logs", "--source", "kubernetes", "--kube-context", "prod", "--namespace", "mesh", environment=path)
+    assert ran.code == 3
+    assert "context prod, namespace mesh" in ran.stderr
+    assert {"--context=prod", "--namespace=mesh"} <= set(fake.asked[0])
+
+
+def test_the_last_lines_of_loki_may_be_old():
+    """--tail looks as far back as it takes; without it the last hour before the end is read, and that is said."""
+    with LokiServer() as server:
+        for age in (90_000, 80_000, 70_000):
+            server.push({"job": "agent-mesh"}, *line(age, message=f"old={age}"))
+        ran = ask(server, "--tail", "2")
+        assert [one.rpartition("=")[2] for one in ran.stdout.splitlines()] == ["80000", "70000"], ran.stderr
+        hour = ask(server)
+        assert (hour.code, hour.stdout) == (0, "")
+        assert "the hour before the end was read" in hour.stderr
+        before = ask(server, "--until", "79990s")
+        assert before.stdout.splitlines()[0].endswith("old=80000"), before.stderr
+
+
+@pytest.mark.parametrize(
     ("flags", "environment", "said"),
     [
         (("--source", "loki"), {"MESHDIAG_LOKI_URL": "http://127.0.0.1:1"}, "refused"),
