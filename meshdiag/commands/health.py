@@ -11,12 +11,14 @@ from meshdiag.commands._options import shared_flags
 if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
+    from meshdiag.model import Report
 
 SECTION = "Look at the mesh"
 
 CHECKS = ("*",)
 SLOW = ("peers.latency", "consensus.slow-leaders")
 """What takes a look from here at every node or belongs to one procedure; ``consensus --slow`` asks it."""
+RULES_HERE = "what would fire, by the alert rules over the nodes' own pages: meshdiag alerts --direct"
 
 
 @click.command("health", short_help="Is the mesh healthy: nodes, alerts, performance, capacity.")
@@ -34,6 +36,20 @@ def command(invocation: Invocation, flags: Flags) -> int:
       meshdiag health --only 'consensus.*' -o json | jq .verdict
       meshdiag health -o short              # one line, for a pager or Nagios
     """
-    from meshdiag.commands._run import Question, answer
+    from dataclasses import replace
 
-    return answer(invocation, flags, Question("health", CHECKS, without=SLOW))
+    from meshdiag.commands._run import Question, look, show
+
+    report, interrupted = look(invocation, flags, Question("health", CHECKS, without=SLOW))
+    if _alerts_left_out(report, flags) and invocation.load().context.nodes:
+        report = replace(report, notes=(*report.notes, RULES_HERE))
+    return show(report, flags, interrupted=interrupted)
+
+
+def _alerts_left_out(report: Report, flags: Flags) -> bool:
+    """Whether what fires could not be asked, and the nodes' pages may be read instead."""
+    if flags.direct is False or flags.at:
+        return False
+    return any(
+        one.id.startswith("alerts.") and (one.because == "stack.prometheus" or flags.direct) for one in report.results
+    )

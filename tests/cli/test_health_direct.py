@@ -30,6 +30,21 @@ def test_a_healthy_mesh_passes_and_exits_0(healthy_lab: Lab) -> None:
     assert ran.stderr == ""
 
 
+def test_without_prometheus_it_says_who_knows_what_would_fire(healthy_lab: Lab) -> None:
+    """Where the alerts cannot be asked, the command that evaluates their rules here is named; not where the pages may
+    not be read, or alerts are not asked for."""
+
+    def told(*arguments: str) -> bool:
+        ran = run("health", "--gap", "0", *arguments, "-o", "json", environment=healthy_lab.environment)
+        return any("meshdiag alerts --direct" in note for note in ran.report["notes"])
+
+    gone = ("--prometheus-url", "http://127.0.0.1:1")
+    assert told("--direct")
+    assert told(*gone)
+    assert not told(*gone, "--no-direct")
+    assert not told("--direct", "--only", "nodes.*")
+
+
 def test_one_look_at_the_pages_judges_all_but_rates(healthy_lab: Lab) -> None:
     """With --gap 0 nothing is waited for: what is a rate is skipped with that reason, everything else is judged."""
     ran = run("health", "--direct", "--gap", "0", "-o", "json", environment=healthy_lab.environment)
