@@ -53,7 +53,7 @@ def command(
     \b
     Examples:
       meshdiag query 'up{job="agent-mesh"}'
-      meshdiag query --direct 'rate(mesh_messages_total[30s])' --range 1m --step 5s
+      meshdiag query --direct 'rate(consensus_failed_rounds_total[30s])' --range 1m --step 5s
       meshdiag query 'rate(consensus_failed_rounds_total[5m])' --range 1h --step 30s
       meshdiag query 'mesh_peer_count' --warn 3: --crit 1:
       meshdiag query --metrics 'consensus_*'
