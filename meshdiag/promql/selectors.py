@@ -72,9 +72,18 @@ def _reach(part: object) -> float:
 def _past(part: object) -> str | None:
     if isinstance(part, (Selector, Subquery)):
         if part.offset_ms:
-            return f"offset {part.offset_ms / 1000:g}s"
+            return f"offset {_duration(part.offset_ms)}"
         if isinstance(part.at, int):
             return f"@ {part.at / 1000:.3f}"
     if isinstance(part, Subquery):
-        return f"a subquery over {part.range_ms / 1000:g}s"
+        return f"a subquery over {_duration(part.range_ms)}"
     return None
+
+
+def _duration(milliseconds: int) -> str:
+    """A duration as PromQL writes it, in the largest unit that divides it: ``1h``, ``90s``, ``-5m``."""
+    count, unit = next((milliseconds // size, name) for name, size in _UNITS.items() if milliseconds % size == 0)
+    return f"{count}{unit}"
+
+
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}

@@ -216,16 +216,26 @@ def _folded(column: Fitted, cell: Text) -> list[Text]:
 
 
 def fold(cell: Text, width: int) -> list[Text]:
-    """A cell in lines of ``width`` cells, broken after a space or a sign (``/ . , =``) where one is near."""
+    """A cell in lines of ``width`` cells, broken after a space, or after a sign (``/ . , =``) where one is near in a
+    word that would not fit into a line of its own."""
     lines = []
     while cell.cell_len > width:
         end = len(set_cell_size(cell.plain, width).rstrip()) if width > 1 else 1
         end = min(max(end, 1), len(cell))
-        near = max(cell.plain.rfind(" ", 0, end), *(cell.plain.rfind(sign, end // 2, end) for sign in BREAKS)) + 1
-        lines.append(cell[: near or end])
+        near = _break(cell.plain, end) or end
+        lines.append(cell[:near])
         lines[-1].rstrip()
-        cell = cell[near or end :]
-    return [*lines, cell]
+        cell = cell[near:]
+        cell = cell[len(cell.plain) - len(cell.plain.lstrip(" ")) :]
+    return [*lines, cell] if cell.plain or not lines else lines
+
+
+def _break(text: str, end: int) -> int:
+    """Where a line of at most ``end`` characters is broken; 0 where there is no good place."""
+    space = end if text[end : end + 1] == " " else text.rfind(" ", 0, end) + 1
+    sign = max(text.rfind(sign, end // 2, end) for sign in BREAKS) + 1
+    word = text[space:].partition(" ")[0]
+    return space if space > end // 3 and len(word) <= end else max(space, sign)
 
 
 def _print_lines(page: Page, lines: Sequence[Text]) -> None:

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from meshdiag.promql.evaluator import instant
+from meshdiag.promql.selectors import needs
 from meshdiag.promql.store import Store
 
 NOW = 1_700_000_000
@@ -81,3 +82,16 @@ def test_a_bucket_bound_with_blanks_is_no_bound(store: Store) -> None:
     answer = instant(store, "histogram_quantile(0.5, took_bucket)", NOW * 1000)
     assert [one.value for one in answer.samples] == [1.0]
     assert "malformed" in answer.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "past"),
+    [
+        ("x offset 3600s", "offset 1h"),
+        ("x offset -90s", "offset -90s"),
+        ("max_over_time(x[2d:])", "a subquery over 2d"),
+    ],
+)
+def test_a_look_at_the_past_is_named_as_people_write_it(query: str, past: str) -> None:
+    """What pages cannot answer is said with the duration in its largest unit."""
+    assert needs(query).past == past

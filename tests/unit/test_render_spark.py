@@ -56,6 +56,13 @@ def test_any_numbers_make_a_line_of_the_width(values: list[float], width: int) -
     assert set(line) <= {*BARS, " "}
 
 
+def test_words_that_fit_a_line_are_not_broken() -> None:
+    """A line ends between words, also where one ends at its very edge; only what no line holds is broken."""
+    text = "cannot be evaluated: node 127.0.0.1:9090 down"
+    lines = [line.plain for line in fold(Text(text), 20)]
+    assert lines == ["cannot be evaluated:", "node 127.0.0.1:9090", "down"]
+
+
 def test_a_long_name_folds_after_a_sign() -> None:
     """Paths and host names break where people would break them."""
     lines = fold(Text("/var/lib/containers/storage/overlay"), 20)
