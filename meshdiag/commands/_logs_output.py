@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from meshdiag.render.log_gaps import APART, Gaps
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from meshdiag.commands._logs_flags import LogFlags
     from meshdiag.logs.record import Record
+    from meshdiag.logs.selection import Pattern
     from meshdiag.logs.tally import Tally
 
 MOST_SAID = 5
@@ -40,15 +43,20 @@ class RawSink:
     def __init__(self, *, named: bool) -> None:
         self._out = sys.stdout.buffer
         self._named = named
+        self._gaps = Gaps()
 
     def put(self, record: Record) -> None:
         """Print one."""
         if not self._named:
             self._out.write(record.raw + b"\n")
             return
+        if self._gaps.before(record):
+            self._out.write(f"{APART}\n".encode())
+        sign = b"-" if record.context else b":"
+        file = record.file.encode("utf-8", "surrogateescape")
         for place, line in enumerate(record.raw.split(b"\n")):
             number = b"" if record.line is None else b"%d" % (record.line + place)
-            self._out.write(b"%s:%s:%s\n" % (record.file.encode("utf-8", "surrogateescape"), number, line))
+            self._out.write(b"".join((file, sign, number, sign, line, b"\n")))
 
     def flush(self) -> None:
         """Let nothing wait."""
@@ -90,8 +98,11 @@ def format_of(flags: LogFlags) -> str:
     return flags.format or ("table" if sys.stdout.isatty() and not flags.with_file else "raw")
 
 
-def open_sink(flags: LogFlags, tally: Tally, files: Sequence[str], *, paging: bool) -> Sink:
-    """The sink that the flags ask for; ``files`` are those that may come up. Raises ``UsageError`` for ``--jq``."""
+def open_sink(
+    flags: LogFlags, tally: Tally, files: Sequence[str], *, paging: bool, patterns: Sequence[Pattern] = ()
+) -> Sink:
+    """The sink that the flags ask for; ``files`` are those that may come up, ``patterns`` what is marked. Raises
+    ``UsageError`` for ``--jq``."""
     encoding = sys.stdout.encoding or "utf-8"
     ascii_only = not encoding.lower().startswith("utf")
     if flags.jq is not None:
@@ -100,7 +111,7 @@ def open_sink(flags: LogFlags, tally: Tally, files: Sequence[str], *, paging: bo
     if fmt == "raw" and not sys.stdout.isatty():
         return RawSink(named=flags.with_file)
     if fmt == "raw":
-        return TextSink(lambda record: harmless_raw(record, encoding, named=flags.with_file), paging=paging)
+        return TextSink(RawLines(encoding, named=flags.with_file, spans=_spans(patterns)).text, paging=paging)
     if fmt == "json":
         from meshdiag.render.log_data import to_json_line
 
@@ -120,20 +131,48 @@ def open_sink(flags: LogFlags, tally: Tally, files: Sequence[str], *, paging: bo
         dates=not sys.stdout.isatty(),
         files=len(names) > 1 or flags.with_file,
         encoding=encoding,
+        spans=_spans(patterns),
     )
     return TextSink(LogLines(dress, names).text, paging=paging)
 
 
-def harmless_raw(record: Record, encoding: str, *, named: bool) -> str:
-    """A record's lines as they stood, for a terminal: nothing in them can do harm there."""
-    from meshdiag.render.safe import encodable, one_line
+class RawLines:
+    """Records' lines as they stood, for a terminal: nothing in them can do harm there, and matches are marked."""
 
-    lines = []
-    for place, line in enumerate(record.raw.decode("utf-8", "backslashreplace").split("\n")):
-        number = "" if record.line is None else record.line + place
-        before = f"{one_line(record.file)}:{number}:" if named else ""
-        lines.append(f"{before}{encodable(one_line(line, None), encoding)}\n")
-    return "".join(lines)
+    def __init__(
+        self, encoding: str, *, named: bool, spans: Callable[[str], Sequence[tuple[int, int]]] | None = None
+    ) -> None:
+        self._encoding = encoding
+        self._named = named
+        self._spans = spans
+        self._gaps = Gaps()
+
+    def text(self, record: Record) -> str:
+        """The lines of a record, each with its line break."""
+        from meshdiag.render.ansi import marked
+        from meshdiag.render.safe import encodable, one_line
+
+        lines = [f"{APART}\n"] if self._gaps.before(record) else []
+        sign = "-" if record.context else ":"
+        for place, line in enumerate(record.raw.decode("utf-8", "backslashreplace").split("\n")):
+            number = "" if record.line is None else record.line + place
+            before = f"{one_line(record.file)}{sign}{number}{sign}" if self._named else ""
+            shown = encodable(one_line(line, None), self._encoding)
+            if self._spans is not None and not record.context:
+                shown = marked(shown, self._spans(shown))
+            lines.append(f"{before}{shown}\n")
+        return "".join(lines)
+
+
+def _spans(patterns: Sequence[Pattern]) -> Callable[[str], Sequence[tuple[int, int]]] | None:
+    """What finds the matches that are to be marked, None where nothing is coloured."""
+    from meshdiag.render.ansi import wanted
+
+    if not patterns or not wanted(sys.stdout):
+        return None
+    from meshdiag.logs.marking import marker
+
+    return marker(patterns)
 
 
 def say(text: str) -> None:

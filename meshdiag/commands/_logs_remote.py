@@ -78,7 +78,8 @@ def _taker(job: Job, source: LogSource) -> tuple[Callable[[Record], None], Calla
             summarise_records(job, kept)
 
         return lambda record: kept.append(record) if len(kept) < MOST else None, finish
-    sink = open_sink(flags, job.tally, (), paging=not flags.no_pager and not flags.follow)
+    paging = not flags.no_pager and not flags.follow
+    sink = open_sink(flags, job.tally, (), paging=paging, patterns=job.selection.patterns)
 
     def put(record: Record) -> None:
         sink.put(record)

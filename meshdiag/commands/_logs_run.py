@@ -247,7 +247,8 @@ def put_all(job: Job, records: Iterable[Record], names: Sequence[str]) -> None:
         for _ in records:
             pass
         return
-    sink = open_sink(job.flags, job.tally, names, paging=not job.flags.no_pager and "-" not in job.paths)
+    paging = not job.flags.no_pager and "-" not in job.paths
+    sink = open_sink(job.flags, job.tally, names, paging=paging, patterns=job.selection.patterns)
     try:
         for record in records:
             sink.put(record)
@@ -278,7 +279,7 @@ def _follow(job: Job) -> int:
             sys.stdout.flush()
             follow_raw(job.paths, job.selection, out, job.tally, Stop(), **how)
         else:
-            sink = open_sink(job.flags, job.tally, job.paths, paging=False)
+            sink = open_sink(job.flags, job.tally, job.paths, paging=False, patterns=job.selection.patterns)
             for record in follow(job.paths, job.selection, job.tally, Stop(), reader=out, repeats=repeats, **how):
                 sink.put(record)
                 sink.flush()

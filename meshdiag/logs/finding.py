@@ -45,11 +45,13 @@ class Found:
     path: str
     line: int | None
     context: bool
+    gap: bool = False
 
     def record(self) -> Record:
         """The record, parsed."""
         record = self.form.parse(self.raw)
         record.file, record.line, record.context = self.path, self.line, self.context
+        record.gap = self.gap
         return record
 
 
@@ -169,7 +171,7 @@ class Search:
             Surroundings(scanner, selection.before, selection.after) if selection.before or selection.after else None
         )
         pieces: Iterator[Piece] | list[Piece]
-        key = -1
+        key = behind = -1
         for block in blocks:
             spans = scanner.spans(block)
             if around is not None:
@@ -184,7 +186,9 @@ class Search:
                     counted = place
                 time_ns = log.format.time_ns(raw) if log.format.timed else None
                 key = key if time_ns is None else time_ns
-                yield Found(raw, key, log.format, log.file.path, line if place >= 0 else None, context)
+                gap = around is not None and offset != behind >= 0
+                behind = offset + len(raw) + 1
+                yield Found(raw, key, log.format, log.file.path, line if place >= 0 else None, context, gap)
             if line is not None:
                 line += block.buffer.count(b"\n", counted, block.end)
 

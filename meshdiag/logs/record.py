@@ -54,7 +54,8 @@ class Record:
     ``fields`` are the record's own (JSON, logfmt, access logs, named groups of a user's format), nested as they stood,
     empty for plain text. ``file`` is what the user would open (a path, ``-``, a container, a stream's labels); ``line``
     the number of its first line from 1, None where nobody counted (after a seek, from a server). ``context`` is set
-    where a record is given only because it lies beside a wanted one.
+    where a record is given only because it lies beside a wanted one, ``gap`` where such are asked for and records of
+    the log between it and the one given before are left out.
     """
 
     raw: bytes
@@ -67,3 +68,4 @@ class Record:
     file: str = ""
     line: int | None = None
     context: bool = False
+    gap: bool = False

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.record import NS, Level
-from meshdiag.render.ansi import ALARM, BLUE, BOLD, CYAN, DIM, GREEN, MAGENTA, RED, YELLOW, paint
+from meshdiag.render.ansi import ALARM, BLUE, BOLD, CYAN, DIM, GREEN, MAGENTA, RED, YELLOW, marked, paint
+from meshdiag.render.log_gaps import APART, Gaps
 from meshdiag.render.safe import encodable, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from meshdiag.logs.record import Record
 
@@ -47,13 +48,15 @@ SAID = frozenset(
 @dataclass(frozen=True, slots=True)
 class Dress:
     """How lines look. ``dates``: every line bears its date. ``files``: every line names its file, by the short
-    names in ``names``. ``encoding`` is what the stream can carry."""
+    names in ``names``. ``encoding`` is what the stream can carry. ``spans`` finds what is to be marked in a text,
+    where there is colour."""
 
     colour: bool = False
     utc: bool = False
     dates: bool = True
     files: bool = False
     encoding: str = "utf-8"
+    spans: Callable[[str], Sequence[tuple[int, int]]] | None = None
 
 
 class LogLines:
@@ -67,6 +70,7 @@ class LogLines:
         self._date = ""
         self._shown_date = ""
         self._nodes: dict[str, str] = {}
+        self._gaps = Gaps()
 
     def text(self, record: Record) -> str:
         """The line or lines of a record, with their line breaks."""
@@ -76,7 +80,8 @@ class LogLines:
             parts.append(self._paint(self._safe(self._names.get(record.file, record.file)), DIM))
         parts += [self._who(record), head, self._fields(record)]
         lines = [" ".join(part for part in parts if part), *(f"    {line}" for line in rest)]
-        return self._new_date() + "".join(f"{line.rstrip()}\n" for line in lines)
+        apart = f"{self._paint(APART, DIM)}\n" if self._gaps.before(record) else ""
+        return apart + self._new_date() + "".join(f"{line.rstrip()}\n" for line in lines)
 
     def _moment(self, record: Record) -> str:
         """Time of day (with the date where each line bears it); blanks where the record has no time."""
@@ -135,11 +140,15 @@ class LogLines:
         shown = [self._safe(line.rstrip("\r"), MESSAGE_LIMIT) for line in lines[:MOST_LINES]]
         if cut > 0:
             shown.append(f"... ({cut:,} more lines)")
-        if record.context:
-            shown[0] = self._paint(shown[0], DIM)
-        elif record.level is not None and record.level >= Level.ERROR:
-            shown[0] = self._paint(shown[0], BOLD)
-        return [shown[0], *(line for line in shown[1:] if line.strip())]
+        grave = record.level is not None and record.level >= Level.ERROR
+        shown[0] = self._marked(shown[0], record, DIM if record.context else BOLD if grave else "")
+        return [shown[0], *(self._marked(line, record) for line in shown[1:] if line.strip())]
+
+    def _marked(self, text: str, record: Record, style: str = "") -> str:
+        """Text with what was searched for in it marked; beside a wanted record nothing is."""
+        if self._dress.spans is None or record.context or not self._dress.colour:
+            return self._paint(text, style)
+        return marked(text, self._dress.spans(text), style)
 
     def _fields(self, record: Record) -> str:
         """What else the record says: ``consensus.round=7 peer=b``."""
@@ -154,10 +163,10 @@ class LogLines:
                 pairs.append("...")
                 break
             pairs.append(f"{self._safe(name, FIELD_LIMIT)}={self._safe(shown_value(value), FIELD_LIMIT)}")
-        return self._paint(" ".join(pairs), DIM)
+        return self._marked(" ".join(pairs), record, DIM)
 
     def _paint(self, text: str, style: str) -> str:
-        return paint(text, style) if self._dress.colour else text
+        return paint(text, style) if self._dress.colour and style else text
 
     def _safe(self, text: str, limit: int | None = None) -> str:
         if text.isascii() and text.isprintable() and (limit is None or len(text) <= limit):

@@ -492,6 +492,22 @@ def test_a_verdict_is_due_though_nobody_reads_the_lines(tmp_path):
     assert done.stderr.splitlines()[-1] == "2"
 
 
+def test_neighbours_are_told_apart_as_grep_does(text):
+    """With -H matches bear colons and their neighbours dashes, groups are apart; without it the lines are untouched."""
+    flags = ("-F", "-e", "block=20", "-e", "block=2", "-C", "1")
+    plain = logs(text, "-e", "block=[24]0", "-C", "1")
+    assert plain.stdout == lines_of(text, 19, 20, 21, 39, 40, 41)
+    named = logs(text, "-e", "block=[24]0", "-C", "1", "-H").stdout.splitlines()
+    signs = [line if line == "--" else line.removeprefix(str(text)).partition("2026")[0] for line in named]
+    assert signs == ["-20-", ":21:", "-22-", "--", "-40-", ":41:", "-42-"]
+    assert "--" not in logs(text, *flags, "-H").stdout.splitlines()
+    shown = on_terminal("logs", str(text), "-e", "block=[24]0", "-C", "1", "--no-pager").output
+    assert len([line for line in shown.splitlines() if line.strip() == "--" or "\x1b[2m--\x1b[0m" in line]) == 1
+    assert "\x1b[1;7mblock=20\x1b[0m" in shown
+    raw = on_terminal("logs", str(text), "-e", "block=[24]0", "-o", "raw", "--no-pager").output
+    assert "\x1b[7mblock=20\x1b[0m" in raw
+
+
 def test_a_terminal_gets_colours_and_no_harm(tmp_path):
     """On a terminal lines are for people, and nothing in them reaches the terminal as a command."""
     path = tmp_path / "hostile.log"
