@@ -53,6 +53,27 @@ def test_what_does_not_parse_is_refused_at_load(template: str, said: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ('"%[2]d %[1]d" 11 22', "22 11"),
+        ('"%[1]s %[1]s" "a" "b"', "a a"),  # nothing is extra where indexes choose
+        ('"%d %d %#[1]x %#x" 16 17', "16 17 0x10 0x11"),
+        ('"%[3]*.[2]*[1]f" 12.0 2 6', " 12.00"),
+        ('"%6.2[1]f|" 3.14159', "  3.14|"),
+        ('"%[2]*d" 4 2', "%!d(MISSING)"),
+        ('"%[5]d" 1', "%!d(BADINDEX)"),
+        ('"%[x]d" "a"', "%!d(BADINDEX)"),
+        ('"%[1]2d" 1', "%!d(BADINDEX)"),
+        ('"%[1].2f" 1.0', "%!f(BADINDEX)"),
+        ('"%[1]%" 1', "%"),
+    ],
+)
+def test_printf_takes_the_value_that_an_index_names(arguments: str, text: str) -> None:
+    """Indexes before a verb, a width or a precision do what promtool showed them to do."""
+    assert expand(f"{{{{ printf {arguments} }}}}", data(1.0)).text == text
+
+
+@pytest.mark.parametrize(
     ("template", "text"),
     [
         ("see {{ externalURL }}/graph", "see {{ externalURL }}/graph"),
@@ -60,7 +81,7 @@ def test_what_does_not_parse_is_refused_at_load(template: str, said: str) -> Non
         ("{{ if $externalURL }}x{{ end }}", "{{ if $externalURL }}x{{ end }}"),
         ("a {{ if pathPrefix }}x{{ else }}y{{ end }} b", "a {{ if pathPrefix }}x{{ else }}y{{ end }} b"),
         ("{{ $u := externalURL }}{{ $u }} {{ $labels.job }}", "{{ $u := externalURL }}{{ $u }} a"),
-        ('{{ printf "%[2]d" 1 2 }}{{ js "x" }}', '{{ printf "%[2]d" 1 2 }}{{ js "x" }}'),
+        ('{{ printf "%[2" 1 2 }}{{ js "x" }}', '{{ printf "%[2" 1 2 }}{{ js "x" }}'),
         ("{{ (toTime 0).Format `2006` }}", "{{ (toTime 0).Format `2006` }}"),
     ],
 )

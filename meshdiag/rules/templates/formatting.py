@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 MAX_WIDTH = 10_000
 """Widest field and highest precision taken."""
-_VERB = re.compile(r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*|\d*))?(?P<verb>.|\Z)", re.DOTALL)
+_VERB = re.compile(
+    r"%(?P<flags>[-+# 0]*)(?:\[(?P<first>[^]]*)\])?(?P<width>\*|\d+)?"
+    r"(?P<dot>\.(?:\[(?P<second>[^]]*)\])?(?P<precision>\*|\d*))?(?:\[(?P<last>[^]]*)\])?(?P<verb>.|\Z)",
+    re.DOTALL,
+)
+"""A verb with its flags; ``[2]`` before a width, a precision or the verb chooses the value that it is for."""
 _NANOSECONDS = (3_600_000_000_000, 60_000_000_000, 1_000_000_000)
 
 
@@ -143,44 +148,78 @@ def _quoted(character: str) -> str:
 
 
 def sprintf(layout: str, values: Sequence[object]) -> str:
-    """What printf makes; wrong verbs and missing values are said in the text, as Go says them."""
-    left = list(values)
-    used = 0
+    """What printf makes; wrong verbs, indexes and missing values are said in the text, as Go says them."""
+    printing = _Printing(values)
+    text = _VERB.sub(printing.fill, layout)
+    if printing.next < len(values) and not printing.reordered:
+        left = values[printing.next :]
+        extra = ", ".join(f"{type_name(one)}={show(one)}" if one is not None else "<nil>" for one in left)
+        text += f"%!(EXTRA {extra})"
+    return text
 
-    def fill(found: re.Match[str]) -> str:
-        nonlocal used
+
+class _Printing:
+    """One printf: which value comes next, and whether an index has ever chosen one."""
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self.values = values
+        self.next = 0
+        self.reordered = False
+        self._good = True
+
+    def fill(self, found: re.Match[str]) -> str:
+        """What stands in place of one verb."""
         verb = found["verb"]
         if verb == "%" and found[0] == "%%":
             return "%"
         if not verb:
             return "%!(NOVERB)"
         if verb == "[":
-            raise Unsupported("explicit argument indexes in printf")
-        numbers: list[int | None] = []
-        for name in ("width", "precision"):
-            text = found[name]
-            if text == "*":
-                star = left[used] if used < len(left) else None
-                used += 1
-                if not isinstance(star, int):
-                    return f"%!(BAD{'WIDTH' if name == 'width' else 'PREC'})"
-                numbers.append(star)
-            else:
-                numbers.append(None if text is None else int(text or 0))
-        if any(abs(number) > MAX_WIDTH for number in numbers if number is not None):
+            raise Unsupported("an unfinished argument index in printf")
+        self._good = True
+        self._choose(found["first"])
+        width, bad = self._number(found["width"], "WIDTH")
+        if found["first"] is not None and (found["width"] or "*") != "*":
+            self._good = False  # an index stands right before what it is for
+        if found["dot"] is not None:
+            self._good &= found["first"] is None or found["width"] == "*"
+            self._choose(found["second"])
+            precision, worse = self._number(found["precision"] or "0", "PREC")
+            bad = bad or worse
+        else:
+            precision = None
+        self._choose(found["last"])
+        return bad or self._value(verb, found["flags"], width, precision)
+
+    def _value(self, verb: str, flags: str, width: int | None, precision: int | None) -> str:
+        if any(abs(number) > MAX_WIDTH for number in (width, precision) if number is not None):
             raise TemplateError(f"a width or precision beyond {MAX_WIDTH} in printf")
         if verb == "%":
             return "%"
-        if used >= len(left):
+        if not self._good:
+            return f"%!{verb}(BADINDEX)"
+        if self.next >= len(self.values):
             return f"%!{verb}(MISSING)"
-        used += 1
-        return _formatted(verb, left[used - 1], found["flags"], numbers[0], numbers[1])
+        self.next += 1
+        return _formatted(verb, self.values[self.next - 1], flags, width, precision)
 
-    text = _VERB.sub(fill, layout)
-    if used < len(left):
-        extra = ", ".join(f"{type_name(one)}={show(one)}" if one is not None else "<nil>" for one in left[used:])
-        text += f"%!(EXTRA {extra})"
-    return text
+    def _choose(self, index: str | None) -> None:
+        """Go on with the value of this number, counted from 1."""
+        if index is None:
+            return
+        self.reordered = True
+        if index.isascii() and index.isdigit() and 0 < int(index[:9]) <= len(self.values):
+            self.next = int(index) - 1
+        else:
+            self._good = False
+
+    def _number(self, text: str | None, what: str) -> tuple[int | None, str]:
+        """A width or precision, written out or the next value; or what Go says of one that is none."""
+        if text != "*":
+            return (None if text is None else int(text)), ""
+        star = self.values[self.next] if self.next < len(self.values) else None
+        self.next += 1
+        return (star, "") if isinstance(star, int) else (None, f"%!(BAD{what})")
 
 
 def _formatted(verb: str, value: object, flags: str, width: int | None, precision: int | None) -> str:
