@@ -154,7 +154,25 @@ def _zstandard(file: Resumed) -> Any:
         zstandard: Any = import_module("zstandard")
     except ImportError:
         return _Command(file, "zstd", "-dcq", "--no-check")
-    return _Closing(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False), file)
+    stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
+    return _Closing(_Zstandard(stream, file) if _size(file) else stream, file)
+
+
+class _Zstandard:
+    """The library's stream of a file, which at its end looks whether the file ended before it should."""
+
+    def __init__(self, stream: Any, file: Resumed) -> None:
+        self._stream = stream
+        self._file = file
+        self.close = stream.close
+
+    def readinto(self, view: memoryview) -> int:
+        from meshdiag.logs.zstdframes import is_whole
+
+        count = int(self._stream.readinto(view))
+        if not count and not is_whole(self._file.fileno()):
+            raise EOFError
+        return count
 
 
 class _Closing:

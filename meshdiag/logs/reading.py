@@ -113,6 +113,8 @@ class OpenLog:
             descriptor, self._descriptor = self._descriptor, -1
             self._unpacker = unpacker(Resumed(descriptor, b"" if self.file.regular else start), kind)
             start = self._head = _first(self._unpacker)
+        if in_utf16(start):
+            raise BrokenArchiveError("is written in UTF-16, which is not read here: iconv -f UTF-16 | meshdiag logs -")
         self.seekable = kind is None and self.file.regular and self.size > 0
         if self.file.regular and not self.seekable and kind is None:
             self._head = b""
@@ -148,6 +150,14 @@ class OpenLog:
             self.tally.skipped.append(f"{self.file.path} {error}; what came before is read")
             self._broken = True
         return filled
+
+
+def in_utf16(start: bytes) -> bool:
+    """Whether text that begins so is UTF-16: by its mark, or because every other byte is NUL and no other is."""
+    halves = start[0:256:2], start[1:256:2]
+    return start[:2] in (b"\xff\xfe", b"\xfe\xff") or any(
+        len(zeros) >= 8 and not zeros.strip(b"\0") and 0 not in letters for zeros, letters in (halves, halves[::-1])
+    )
 
 
 def _opened(file: LogFile) -> int:

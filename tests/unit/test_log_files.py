@@ -181,6 +181,33 @@ def test_a_torn_archive_gives_what_there_is(tmp_path: Path, packed: object, kept
     assert "torn" in tally.skipped[0]
 
 
+def test_a_torn_zstandard_archive_is_said_wherever_it_is_torn(tmp_path: Path) -> None:
+    """The library is silent about it: at every length but the whole ones (a frame's end) there is a sentence."""
+    zstandard = pytest.importorskip("zstandard")
+    frame = zstandard.ZstdCompressor(write_checksum=True).compress
+    skippable = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+    parts = [frame(lines(0, 3)), skippable, frame(b"a" * 300_000 + b"\n"), frame(os.urandom(40))]
+    content = b"".join(parts)
+    whole = {sum(map(len, parts[:count])) for count in range(1, len(parts) + 1)}
+    for length in range(5, len(content) + 1):
+        tally = Tally()
+        copied([written(tmp_path / "torn.zst", content[:length])], Selection(), tally)
+        assert bool(tally.skipped) == (length not in whole), length
+        assert all("torn" in one for one in tally.skipped)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_instead_of_shown_as_garbage(tmp_path: Path, encoding: str) -> None:
+    """With its mark or without, compressed or not; NUL bytes here and there are read like any others."""
+    text = lines(0, 50).decode().encode(encoding)
+    for content in (text, gzip.compress(text)):
+        tally = Tally()
+        assert copied([written(tmp_path / "windows.log", content)], Selection(), tally) == b""
+        assert "is written in UTF-16" in tally.skipped[0]
+    odd = b"a\0b\0c\0dd\0\0e\n" * 9
+    assert copied([written(tmp_path / "odd.log", odd)], Selection()) == odd
+
+
 def test_a_damaged_archive_gives_what_there_is(tmp_path: Path) -> None:
     """An archive with damage in its midst gives the lines before it, and a sentence."""
     chance = b"".join(os.urandom(60).hex().encode() + b"\n" for _ in range(12_000))
