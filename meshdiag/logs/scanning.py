@@ -181,10 +181,16 @@ class Scanner:
         if not width:
             return [self._verdict(block, begin) for begin in begins]
         heads = _heads(block, begins, width)
-        first = get(heads[:width])
-        if first == _WANTED and heads == heads[:width] * len(begins):
-            return (first,)
+        if heads == heads[:width] * len(begins):
+            alike = self._verdict(block, begins[0]) if begins else _WANTED
+            if alike == _WANTED and heads[:width] in self._known:
+                return (alike,)
         verdicts = [get(heads[place : place + width], -1) for place in range(0, len(heads), width)]
+        if -1 in verdicts:  # each unknown beginning is asked for once
+            places = range(0, len(heads), width)
+            for begin in {heads[place : place + width]: one for place, one in zip(places, begins, strict=True)}.values():
+                self._verdict(block, begin)
+            verdicts = [get(heads[place : place + width], -1) for place in places]
         if -1 not in verdicts:
             return verdicts
         pairs = zip(begins, verdicts, strict=True)
