@@ -132,11 +132,23 @@ class Query:
         if not values:
             absence = await inputs.metrics.why_empty(self.ask.promql, inputs.at)
             verdict = Verdict.PASS if absence.kind is AbsenceKind.FILTERED else Verdict.UNKNOWN
-            return Outcome(verdict=verdict, summary=absence.message, evidence=evidence)
+            unsure = "" if absence.kind in _SURE else _not_seen(inputs)
+            return Outcome(verdict=verdict, summary=absence.message + unsure, evidence=evidence)
         if self.ask.warn is None and self.ask.crit is None:
-            return Outcome(verdict=Verdict.PASS, summary=f"{cut}{len(values)} series", evidence=evidence)
+            summary = f"{cut}{len(values)} series{_not_seen(inputs)}"
+            return Outcome(verdict=Verdict.PASS, summary=summary, evidence=evidence)
         findings = judge(values, self.ask.threshold)
-        return Outcome(findings, cut + sum_up(findings), evidence)
+        return Outcome(findings, f"{cut}{sum_up(findings)}{_not_seen(inputs)}", evidence)
+
+
+_SURE = frozenset({AbsenceKind.TARGET_DOWN, AbsenceKind.UNREACHABLE})
+"""What says itself that nodes were not seen."""
+
+
+def _not_seen(inputs: Inputs) -> str:
+    """What of the mesh is not in an answer from the nodes' pages; Prometheus knows of all of it."""
+    gaps = inputs.scrape.gaps if inputs.metrics is inputs.sources.scrape else ""
+    return f" ({gaps})" if gaps else ""
 
 
 def _explained(refusal: QueryError, promql: str) -> QueryError:

@@ -199,6 +199,26 @@ async def test_broken_lines_are_named_and_the_node_is_up() -> None:
     assert "line 2" in source.problems[node.address().instance]
 
 
+async def test_what_a_look_did_not_see_is_told() -> None:
+    """Half an answer says so: nodes that are silent and lines that cannot be read; a metric that stands in such lines
+    alone is neither exposed nor missing."""
+    good, bad = FakeNode(lambda _: page("x 1\ny 2\n")), FakeNode(lambda _: page('x 1\nz{a="b" 2\n'))
+    async with running(good, bad):
+        nodes = [good.address(), bad.address()]
+        source = scrape(nodes)
+        assert len((await source.instant("x")).samples) == 2
+        assert source.gaps == ""
+        assert not (await source.instant("z")).samples
+        absence = await source.why_empty("z")
+        assert source.gaps.startswith(f"{bad.address().instance}: the page has broken lines: line 2")
+    assert "line 2" in absence.message
+    assert absence.kind is AbsenceKind.TARGET_DOWN
+    async with running(good):
+        source = scrape([good.address(), NodeAddress("http://127.0.0.1:1/metrics", "127.0.0.1:1")])
+        assert len((await source.instant("x")).samples) == 1
+        assert source.gaps == "1 of 2 nodes does not answer"
+
+
 async def test_the_clock_comes_from_the_date_header_where_the_page_has_none() -> None:
     """Clock skew can be told without a metric for it."""
     extra = "Date: Mon, 09 Mar 2026 03:12:00 GMT\r\n"

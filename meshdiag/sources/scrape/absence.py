@@ -51,6 +51,8 @@ def _of_selector(
     if selector.name is None:
         return Absence(AbsenceKind.NEVER_SEEN, f"no series on the pages matches {selector}")
     named = observed.store.named(selector.name)
+    if not named and selector.name in observed.names_on_pages():
+        return Absence(AbsenceKind.TARGET_DOWN, _unreadable(selector.name, observed))
     if not named:
         return Absence(AbsenceKind.NEVER_SEEN, f"no node exposes {selector.name}{_nearest(selector.name, observed)}")
     return Absence(AbsenceKind.OTHER_LABELS, _other_labels(selector, named))
@@ -84,6 +86,12 @@ def _nearest(name: str, observed: Observed) -> str:
             return f"; it is exposed as {name.removesuffix(part)}"
     guess = did_you_mean(name, present, most=1, cutoff=0.75)
     return f"; {guess}" if guess else ""
+
+
+def _unreadable(name: str, observed: Observed) -> str:
+    """That a metric stands on a page in lines which cannot be read, and what is wrong on the first such page."""
+    said = next((f": {instance}: {problem}" for instance, problem in observed.broken.items()), "")
+    return f"{name} stands on a page, but not in lines that can be read{said}"
 
 
 def _other_labels(selector: Selector, named: Sequence[StoredSeries]) -> str:

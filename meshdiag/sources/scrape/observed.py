@@ -94,6 +94,18 @@ class Observed:
         for earlier in self.looks[:-KEPT]:
             earlier.close()
 
+    @property
+    def silent(self) -> list[str]:
+        """The nodes without a page at the last look, by instance."""
+        pages = self.looks[-1].pages if self.looks else ()
+        return [node.instance for node, page in zip(self._addresses, pages, strict=False) if page.error is not None]
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """What is wrong on pages that came, by instance."""
+        silent = set(self.silent)
+        return {instance: problem for instance, problem in self.problems.items() if instance not in silent}
+
     def load(self, names: set[str]) -> None:
         """Read these families from every look, unless they have been read before."""
         for look in self.looks:

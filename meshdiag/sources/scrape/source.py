@@ -110,6 +110,19 @@ class Scrape:
         return self._observed.problems
 
     @property
+    def gaps(self) -> str:
+        """What the last look did not see of the mesh, for a person: nodes that do not answer, the first page with
+        lines that cannot be read; "" where nothing is missing."""
+        silent, broken = self._observed.silent, self._observed.broken
+        said = []
+        if silent:
+            said.append(f"{len(silent)} of {len(self.nodes)} nodes {'does' if len(silent) == 1 else 'do'} not answer")
+        if broken:
+            first, *more = broken.items()
+            said.append(": ".join(first) + (f"; {len(more)} more such" if more else ""))
+        return "; ".join(said)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the evaluation remarked on so far."""
         return tuple(self._warned)
