@@ -101,6 +101,16 @@ def _twins(one: Record, other: Record) -> bool:
         one.file != other.file
         and one.level == other.level
         and (not one.node or not other.node or one.node == other.node)
-        and bool(other.message)
-        and other.message in one.message
+        and _within(one.message, other.message)
     )
+
+
+def _within(text: str, part: str) -> bool:
+    """Whether a text holds a part as whole words: ``block 10`` does not hold ``block 1``."""
+    at = text.find(part) if part else -1
+    while at >= 0:
+        around = text[at - 1 : at] + part[0], part[-1] + text[at + len(part) : at + len(part) + 1]
+        if not any(len(pair) == 2 and pair.isalnum() for pair in around):
+            return True
+        at = text.find(part, at + 1)
+    return False

@@ -37,6 +37,8 @@ def test_of_twins_the_one_that_says_most_stays():
     [
         text_one(2, "lost"),
         text_one(1, "found"),
+        text_one(1, "lost1"),
+        text_one(1, "1lost"),
         text_one(1, "lost", node="b"),
         text_one(1, "lost", level=Level.WARN),
         text_one(None, "lost"),
