@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.catalog import UP
 from meshdiag.checks import Outcome
-from meshdiag.checks.readings.contradiction import CLOCKS_S
+from meshdiag.checks.readings.contradiction import CLOCKS_S, SPEAKS_FOR_IT
 from meshdiag.checks.readings.per_node import MESH
 from meshdiag.checks.readings.witness import KNOWN, WINDOW, ask_prometheus, narrowed, standing_still
 from meshdiag.checks.stack import judge_nodes, not_comparable, scrape_truth, truth_outcome
@@ -34,11 +34,11 @@ POLL_S = 0.5
 COLUMNS = (
     Column("verdict", "agree", "verdict"),
     Column("name", "node"),
-    Column("role", "role"),
     Column("prometheus", "Prometheus"),
     Column("page", "page"),
     Column("scraped_age_s", "scraped", "age"),
-    Column("message", "what is the matter"),
+    Column("matter", "what is the matter"),
+    Column("role", "role"),
     Column("instance", "instance"),
 )
 
@@ -129,6 +129,7 @@ async def _next_scrape(inputs: Inputs, since: float, every: float) -> None:
 def _row(finding: Finding, compared: _Compared) -> dict[str, object]:
     instance = finding.subject
     node, told, page = compared.roster.nodes.get(instance), compared.told.get(instance), compared.pages[instance]
+    message = "" if finding.verdict is Verdict.PASS else finding.message
     return {
         "verdict": finding.verdict,
         "name": node.name if node else "",
@@ -136,6 +137,7 @@ def _row(finding: Finding, compared: _Compared) -> dict[str, object]:
         "prometheus": "no target" if told is None else "up" if told.up else "down",
         "page": "silent" if page.error else "answers",
         "scraped_age_s": finding.value,
-        "message": "" if finding.verdict is Verdict.PASS else finding.message,
+        "message": message,
+        "matter": message.removeprefix(SPEAKS_FOR_IT),  # that its page answers has a column of its own
         "instance": instance,
     }

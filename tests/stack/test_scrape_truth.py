@@ -131,6 +131,18 @@ def test_every_lie_is_told_from_a_sick_node(faulty: Any) -> None:
     assert ran.code == 2
 
 
+def test_a_usual_terminal_has_room_for_what_is_wrong(faulty: Any) -> None:
+    """At 80 columns the row of a node still says what is the matter with it, and no line is wider."""
+    environment, _nodes, _healthy = faulty
+    shown = run("nodes", "--witness", environment=environment | {"COLUMNS": "80"}).stdout.splitlines()
+    head = next(line for line in shown if line.startswith("agree"))
+    assert head.endswith("what is the matter")
+    left_out = next(line for line in shown if line.startswith("no room for"))
+    assert "matter" not in left_out
+    assert any("Prometheus has no target for" in line[head.index("what") :] for line in shown)
+    assert max(map(len, shown)) <= 80
+
+
 def test_health_looks_where_it_looks_bad(faulty: Any) -> None:
     """The health check reads the pages of suspects and of a few others, and blames the way to them, not the nodes."""
     environment, nodes, _healthy = faulty

@@ -30,7 +30,8 @@ FEW = 2
 SHOWN = 3
 AGREE = "Prometheus and the page agree"
 BROKEN = "it is not down: its page is broken, and Prometheus refuses all of it for one line"
-ANSWERS = "its page answers, but Prometheus"
+SPEAKS_FOR_IT = "its page answers, but "
+ANSWERS = f"{SPEAKS_FOR_IT}Prometheus"
 """How every finding begins that speaks for the node and against the way to it."""
 UNREAD = f"{ANSWERS} could not read it at its last scrape"
 
