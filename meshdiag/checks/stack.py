@@ -181,7 +181,7 @@ def truth_outcome(inputs: Inputs, findings: tuple[Finding, ...], roster: Roster,
         return Outcome((Finding(MESH, Verdict.SKIP, message),), message, verdict=Verdict.SKIP)
     worst = max(findings, key=lambda one: one.verdict.severity)
     bad = [one for one in findings if one.verdict in (Verdict.WARN, Verdict.FAIL)]
-    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+    more = f" (and {len(bad) - 1} more node{'s' if len(bad) > 2 else ''})" if len(bad) > 1 else ""
     read = [one for one in findings if one.verdict is not Verdict.SKIP]
     summary = f"{len(read)} of {of} nodes looked at: Prometheus and their pages agree"
     if worst.verdict is not Verdict.PASS:
