@@ -25,7 +25,9 @@ PARALLEL_BYTES = 64 * 1024 * 1024
 """From this much to read on, a second process helps."""
 PART_BYTES = 8 * 1024 * 1024
 LARGEST_PART = 16 * 1024 * 1024
-"""Parts of a file that the two processes take in turns: this bounds what one is ahead of the other."""
+"""Parts of a file that the two processes share out: this bounds what one is ahead of the other."""
+MOST_HELD = 2
+"""So many parts are held in memory that were found before their turn."""
 MOST_PARTS = 256
 HELD_BYTES = 96 * 1024
 """What is found is gathered up to this before it is written."""
@@ -53,6 +55,7 @@ class Copier:
         self._buffer = job.sizes.buffer()
         self._held: list[bytes] = []
         self._size = 0
+        self._aside: list[bytes] | None = None
         if out_fd is not None:
             widen(out_fd)
 
@@ -74,10 +77,17 @@ class Copier:
 
     def flush(self) -> None:
         """Write what is held."""
-        if self._held and self._out is not None:
-            write_all(self._out, b"".join(self._held))
+        if self._held and self._aside is not None:
+            self._aside.append(b"".join(self._held))
+        elif self._held:
+            self._write([b"".join(self._held)])
         self._held.clear()
         self._size = 0
+
+    def _write(self, found: Sequence[bytes]) -> None:
+        if self._out is not None:
+            for data in found:
+                write_all(self._out, data)
 
     def _through(self, blocks: Blocks, scanner: Scanner, *, prompt: bool = False) -> None:
         """Copy what is found in some blocks; at once after each, when ``prompt``."""
@@ -109,39 +119,68 @@ class Copier:
             self.flush()
 
     def _side_by_side(self, log: OpenLog, scanner: Scanner, begin: int, end: int) -> None:
-        """Copy a large part of a file, every other piece of it found by a second process."""
+        """Copy a large part of a file in pieces, some found here and some by a second process: each takes the next
+        piece when it is done with one, and what comes too early is held."""
         parts = _parts(log, begin, end)
         self.flush()
-        helper = helping.Helper([self._work(log, scanner, part) for part in parts[1::2]], len(_COUNTS))
+        helper = helping.Helper(self._work(log, scanner, parts), len(_COUNTS))
+        held: dict[int, list[bytes]] = {}
+        taken = 0
         try:
-            for number, (first, last) in enumerate(parts):
-                if number % 2 == 0 or not self._fetched(helper):
-                    self._through(log.blocks(first, last, self._buffer), scanner)
-                    self.flush()
+            for number, part in enumerate(parts):
+                mine = number == taken  # nobody has it yet
+                taken += mine
+                while True:
+                    while taken < len(parts) and helper.willing:
+                        helper.give(taken)
+                        taken += 1
+                    if mine or number in held or helper.ready or taken == len(parts) or len(held) == MOST_HELD:
+                        break
+                    held[taken] = self._kept(log, scanner, parts[taken])
+                    taken += 1
+                if number in held:
+                    self._write(held.pop(number))
+                elif mine or not self._fetched(helper):
+                    self._part(log, scanner, part)
         finally:
             helper.stop()
 
-    def _fetched(self, helper: helping.Helper) -> bool:
-        """Write what the second process found in its next part; False when it is gone."""
-        numbers = helper.next()
-        if numbers is None:
-            return False
-        tally = self._job.tally
-        for name, number in zip(_COUNTS, numbers, strict=True):
-            setattr(tally, name, getattr(tally, name) + number)
-        helper.send(self._out)
-        return True
+    def _part(self, log: OpenLog, scanner: Scanner, part: tuple[int, int]) -> None:
+        """Copy what is found in a part of a file."""
+        self._through(log.blocks(*part, self._buffer), scanner)
+        self.flush()
 
-    def _work(self, log: OpenLog, scanner: Scanner, part: tuple[int, int]) -> Callable[[int], Sequence[int]]:
+    def _kept(self, log: OpenLog, scanner: Scanner, part: tuple[int, int]) -> list[bytes]:
+        """What is found in a part of a file, to be written later."""
+        aside: list[bytes] = []
+        self._aside = aside
+        try:
+            self._part(log, scanner, part)
+        finally:
+            self._aside = None
+        return aside
+
+    def _fetched(self, helper: helping.Helper) -> bool:
+        """Write what the second process found in its first part; False when it is gone and the part is left to do."""
+        numbers = helper.next()
+        if numbers is not None:
+            tally = self._job.tally
+            for name, number in zip(_COUNTS, numbers, strict=True):
+                setattr(tally, name, getattr(tally, name) + number)
+        helper.send(self._out)
+        return numbers is not None
+
+    def _work(
+        self, log: OpenLog, scanner: Scanner, parts: Sequence[tuple[int, int]]
+    ) -> Callable[[int, int], Sequence[int]]:
         """What the second process does with a part: write what it finds to a store, and count."""
 
-        def work(store: int) -> list[int]:
+        def work(number: int, store: int) -> list[int]:
             tally = self._job.tally
             before = [getattr(tally, name) for name in _COUNTS]
             if self._out is not None:
                 self._out = store
-            self._through(log.blocks(*part, self._buffer), scanner)
-            self.flush()
+            self._part(log, scanner, parts[number])
             return [getattr(tally, name) - count for name, count in zip(_COUNTS, before, strict=True)]
 
         return work

@@ -188,7 +188,8 @@ class Scanner:
         verdicts = [get(heads[place : place + width], -1) for place in range(0, len(heads), width)]
         if -1 in verdicts:  # each unknown beginning is asked for once
             places = range(0, len(heads), width)
-            for begin in {heads[place : place + width]: one for place, one in zip(places, begins, strict=True)}.values():
+            distinct = {heads[place : place + width]: one for place, one in zip(places, begins, strict=True)}
+            for begin in distinct.values():
                 self._verdict(block, begin)
             verdicts = [get(heads[place : place + width], -1) for place in places]
         if -1 not in verdicts:
