@@ -9,13 +9,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-
 from meshdiag.errors import MeshdiagError
 from meshdiag.verdict import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import click
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a full or broken disk answers to a write."""
@@ -42,6 +42,8 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the program and return its exit code. Never raises, never prints a traceback."""
+    import click  # after ``main`` has put off the search for garbage, which costs a tenth of importing it
+
     from meshdiag.cli import root
 
     try:
@@ -75,6 +77,8 @@ def _usage(error: click.ClickException) -> int:
 
 def _say(message: str, hint: str = "") -> None:
     """One clear sentence on stderr, whatever is in it; where it is wrong (a line and a caret) stands below."""
+    import click
+
     from meshdiag.render.safe import few_lines, one_line
 
     first, _, place = message.partition("\n")

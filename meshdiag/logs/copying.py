@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from meshdiag.logs import helping
 from meshdiag.logs.seeking import Reach, Seeker
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.blocks import Blocks
     from meshdiag.logs.files import LogFile
     from meshdiag.logs.finding import Search
+    from meshdiag.logs.helping import Helper
     from meshdiag.logs.reading import OpenLog
     from meshdiag.logs.scanning import Scanner
 
@@ -70,7 +70,7 @@ class Copier:
                 return
             begin, end = self._job.window(log)
             scanner = self._job.scanner(log, end - begin)
-            if end - begin < PARALLEL_BYTES or not helping.possible():
+            if end - begin < PARALLEL_BYTES or not _two():
                 self._through(log.blocks(begin, end, self._buffer), scanner)
             else:
                 self._side_by_side(log, scanner, begin, end)
@@ -121,6 +121,8 @@ class Copier:
     def _side_by_side(self, log: OpenLog, scanner: Scanner, begin: int, end: int) -> None:
         """Copy a large part of a file in pieces, some found here and some by a second process: each takes the next
         piece when it is done with one, and what comes too early is held."""
+        from meshdiag.logs import helping
+
         parts = _parts(log, begin, end)
         self.flush()
         helper = helping.Helper(self._work(log, scanner, parts), len(_COUNTS))
@@ -160,7 +162,7 @@ class Copier:
             self._aside = None
         return aside
 
-    def _fetched(self, helper: helping.Helper) -> bool:
+    def _fetched(self, helper: Helper) -> bool:
         """Write what the second process found in its first part; False when it is gone and the part is left to do."""
         numbers = helper.next()
         if numbers is not None:
@@ -184,6 +186,13 @@ class Copier:
             return [getattr(tally, name) - count for name, count in zip(_COUNTS, before, strict=True)]
 
         return work
+
+
+def _two() -> bool:
+    """Whether a second process can be had."""
+    from meshdiag.logs import helping
+
+    return helping.possible()
 
 
 def _parts(log: OpenLog, begin: int, end: int) -> list[tuple[int, int]]:
