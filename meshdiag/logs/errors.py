@@ -10,7 +10,7 @@ import glob
 import os
 import stat
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +36,9 @@ SUBJECTS = 5000
 MOST = 200_000
 """Records of interest that are looked at in one file; where there are more, the window ends at the last of them."""
 
-COUNTED_TO = 2_000
-"""Records of a window that are counted, whatever their level: how many more there are changes no verdict."""
-SAMPLE = 500
-"""Records by which it is told how many cannot be read."""
+COUNTED_TO = 200
+"""Records of a window that are counted, whatever their level: how many more there are changes no verdict. By them it
+is told how many cannot be read."""
 
 COUNTED = frozenset({Level.WARN, Level.ERROR, Level.FATAL})
 GRAVE = frozenset({Level.ERROR, Level.FATAL})
@@ -190,46 +189,52 @@ def is_pattern(path: str) -> bool:
     return glob.has_magic(path) and not os.path.lexists(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a log begins: whether in JSON, and when its first record was written, None where it does not say."""
+
+    json: bool
+    time_ns: int | None
+
+
+def beginning(files: list[LogFile], formats: Sequence[Format] = (), zone: tzinfo | None = None) -> Beginning | None:
+    """How a log begins; None for an empty one."""
+    first = next(searched(files, Selection(head=1), formats, zone), None)
+    return None if first is None else Beginning(first.raw.lstrip()[:1] == b"{", first.time_ns)
+
+
 def tell(
     path: str,
     files: list[LogFile],
     selection: Selection,
     formats: Sequence[Format] = (),
     zone: tzinfo | None = None,
+    *,
+    begins: Beginning | None = None,
 ) -> Told:
     """What a log tells: the records of a selection, and what stands around them. ``zone`` is that of times that name
-    none, this machine's when None."""
+    none, this machine's when None; ``begins`` is for who knows already how it begins."""
     told = Told(path)
-    first = next(searched(files, Selection(head=1), formats, zone), None)
-    if first is None:
+    begins = begins or beginning(files, formats, zone)
+    if begins is None:
         return told
-    told.json = first.raw.lstrip()[:1] == b"{"
-    told.oldest_ns = first.time_ns
+    told.json, told.oldest_ns = begins.json, begins.time_ns
     told.records = list(islice(searched(files, selection, formats, zone), MOST))
     if len(told.records) == MOST:
         told.stopped_ns = told.records[-1].time_ns
     window = Selection(since_ns=selection.since_ns, until_ns=selection.until_ns)
-    number = sum(1 for _ in islice(searched(files, window, formats, zone), COUNTED_TO))
-    if not number and first.time_ns is None:
+    sample = list(islice(searched(files, window, formats, zone), COUNTED_TO))
+    if not sample and begins.time_ns is None:
         told.broken = _timeless(files, formats, zone)
         return told
-    told.broken = _broken(files, window, number, formats, zone)
-    told.total = number - told.broken
+    told.broken = sum(record.time_ns is None for record in sample)
+    told.total = len(sample) - told.broken
     return told
-
-
-def _broken(
-    files: list[LogFile], window: Selection, number: int, formats: Sequence[Format], zone: tzinfo | None
-) -> int:
-    """How many of the records in a window cannot be read, reckoned from the last of them."""
-    last = list(searched(files, replace(window, tail=SAMPLE), formats, zone))
-    unread = sum(record.time_ns is None for record in last)
-    return round(number * unread / len(last)) if last else 0
 
 
 def _timeless(files: list[LogFile], formats: Sequence[Format], zone: tzinfo | None) -> int:
     """How many records a log holds in which no time can be found; none where there is a time in one of them."""
-    sample = list(islice(searched(files, Selection(), formats, zone), SAMPLE))
+    sample = list(islice(searched(files, Selection(), formats, zone), COUNTED_TO))
     return 0 if any(record.time_ns is not None for record in sample) else len(sample)
 
 

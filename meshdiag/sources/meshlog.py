@@ -21,6 +21,7 @@ from meshdiag.logs.errors import (
     Example,
     Reach,
     Window,
+    beginning,
     examples,
     largest,
     mentions_pattern,
@@ -34,7 +35,8 @@ from meshdiag.logs.record import nanoseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from meshdiag.logs.errors import Told
+    from meshdiag.logs.errors import Beginning, Told
+    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
@@ -97,6 +99,7 @@ class MeshLog:
         self.paths = tuple(paths)
         self._regexes = formats or {}
         self._now = now
+        self._beginnings: dict[str, Beginning | None] = {}
 
     async def rounds(self, since: datetime, until: datetime | None = None) -> RoundLog:
         """The consensus rounds logged from ``since`` to ``until`` (UTC; now when None)."""
@@ -115,7 +118,7 @@ class MeshLog:
     async def errors(self, since: datetime, until: datetime | None = None) -> ErrorLog:
         """What went wrong by the log in a window, per node and level."""
         window = self._window(since, until)
-        return summed_up(*await asyncio.to_thread(self._tell, window, window.selection(levels=COUNTED)))
+        return summed_up(*await asyncio.to_thread(self._tell, window, window.selection(levels=COUNTED), alike=True))
 
     async def mentions(self, word: str, since: datetime, until: datetime | None = None) -> Mentions:
         """The records that hold ``word`` in their message, whatever their level."""
@@ -142,12 +145,27 @@ class MeshLog:
     def _window(self, since: datetime, until: datetime | None) -> Window:
         return Window(nanoseconds(since), None if until is None else nanoseconds(until), nanoseconds(self._now()))
 
-    def _tell(self, window: Window, selection: Selection) -> tuple[list[Told], Reach]:
-        """What each file tells of a selection. Raises ``SourceError`` for a format of the user's that is none."""
+    def _tell(self, window: Window, selection: Selection, *, alike: bool = False) -> tuple[list[Told], Reach]:
+        """What each log tells of a selection; with ``alike`` the text logs only where no JSON log tells anything, for
+        they say the same with less. Raises ``SourceError`` for a format of the user's that is none."""
         opened = open_logs(self.paths)
         formats = self._formats()
-        told = [tell(path, files, selection, formats) for path, files in opened.logs]
-        return told, opened.reach(told, window)
+        told: dict[str, Told] = {}
+        for path, files in sorted(opened.logs, key=lambda one: not self._in_json(*one)) if alike else opened.logs:
+            if alike and not self._in_json(path, files) and any(one.total for one in told.values()):
+                break
+            told[path] = tell(path, files, selection, formats, begins=self._begins(path, files))
+        return list(told.values()), opened.reach(told.values(), window)
+
+    def _in_json(self, path: str, files: list[LogFile]) -> bool:
+        begins = self._begins(path, files)
+        return begins is not None and begins.json
+
+    def _begins(self, path: str, files: list[LogFile]) -> Beginning | None:
+        """How a log begins, looked at once a run: several questions want to know."""
+        if path not in self._beginnings:
+            self._beginnings[path] = beginning(files, self._formats())
+        return self._beginnings[path]
 
     def _formats(self) -> tuple[Format, ...]:
         if not self._regexes:
