@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -297,6 +298,39 @@ def test_two_formats_in_one_file() -> None:
     form = detect(lines, HINTS)
     assert all(form.starts(line) and form.time_ns(line) == SECOND for line in lines)
     assert [form.level(line) for line in lines[:2]] == [Level.INFO, None]
+
+
+def test_an_object_among_lines_of_text_is_a_record_of_its_own() -> None:
+    """With a time and a level it stands for itself, however few there are; without, it continues the line before."""
+    text = [b"2025-06-01T00:00:00Z INFO [a] said %d" % number for number in range(100)]
+    row = b'{"ts":"2025-06-01T00:00:00.123Z","level":"error","msg":"lost"}'
+    form = detect([*text * 6, row], HINTS)
+    assert (form.starts(row), form.time_ns(row), form.level(row)) == (True, TIME, Level.ERROR)
+    assert form.parse(row).message == "lost"
+    literals = form.level_literals(frozenset({Level.ERROR}))
+    assert literals is not None
+    assert any(literal in row for literal in literals)
+    payload = b'{"id":7,"votes":[1,2]}'
+    assert not detect([*text, payload], HINTS).starts(payload)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "levels"),
+    [
+        ((10, 20, 30, 40, 50, 60), list(Level)),
+        ((0, 1, 2, 3, 4), [Level.DEBUG, Level.INFO, Level.WARN, Level.ERROR, Level.FATAL]),
+    ],
+)
+def test_pairs_may_state_levels_in_numbers(numbers: Sequence[int], levels: Sequence[Level]) -> None:
+    """As with objects, the size of the numbers tells the scale; a prefilter knows them too."""
+    lines = [b'time=2025-06-01T00:00:00Z level=%d msg="00"' % number for number in numbers]
+    form = detect(lines, HINTS)
+    assert [form.level(line) for line in lines] == list(levels)
+    for line, level in zip(lines, levels, strict=True):
+        literals = form.level_literals(frozenset({level}))
+        assert literals is not None
+        assert any(literal in line for literal in literals)
+    assert form.parse(lines[0]).message == "00"
 
 
 def test_docker_json_is_unwrapped() -> None:

@@ -16,11 +16,11 @@ from meshdiag.logs.formats.jsonreading import read_object, read_start
 from meshdiag.logs.formats.known import KNOWN, PLAIN, leveled, worded
 from meshdiag.logs.formats.learning import learn
 from meshdiag.logs.formats.lines import HEAD, bare, continues, unmarked
-from meshdiag.logs.formats.logfmt import LEVEL, LogfmtFormat, first_value
+from meshdiag.logs.formats.logfmt import LEVEL, NUMBER, LogfmtFormat, first_value
 from meshdiag.logs.formats.mixed import MixedFormat
 from meshdiag.logs.formats.text import TextFormat
 from meshdiag.logs.formats.wrapped import WRAPPERS, DockerFormat, WrappedFormat
-from meshdiag.logs.levels import EVERY_STYLE, style_of
+from meshdiag.logs.levels import EVERY_STYLE, scale_of, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,6 +33,8 @@ SAMPLE = 256
 _LINE = 16_384
 """A longer line is cut before it is looked at, JSON aside."""
 _MOST = 4
+_LATE = 8
+"""Objects behind the sample that are looked at."""
 
 
 def detect(lines: Sequence[bytes], hints: Hints, extra: Sequence[Format] = ()) -> Format:
@@ -40,6 +42,8 @@ def detect(lines: Sequence[bytes], hints: Hints, extra: Sequence[Format] = ()) -
     first when they know at least half of the lines that a record may begin with."""
     sample = [line for line in lines[: SAMPLE * 4] if line.strip(b"\r\n\t \0")][:SAMPLE]
     heads = _heads(sample)
+    # Objects among lines of text are few, and may come late.
+    heads += [line for line in lines[SAMPLE:] if line.startswith(b'{"')][:_LATE] if len(sample) == SAMPLE else []
     for one in extra:
         if heads and sum(map(one.starts, heads)) * 2 >= len(heads):
             return one.bound(hints) if isinstance(one, CustomFormat) else one
@@ -81,7 +85,7 @@ def _formats(sample: Sequence[bytes], hints: Hints, *, inside: bool = False, man
             break
         found.append(best)
         rest = [line for line in rest if not best.owns(line)]
-        if len(rest) * 50 < len(sample):
+        if len(rest) * 50 < len(sample) and not any(unmarked(line)[:1] == b"{" for line in rest):
             break
     found = found or _untimed(rest, hints)
     if rest and (many or not (found and isinstance(found[0], TextFormat))):
@@ -105,7 +109,10 @@ def _untimed(lines: Sequence[bytes], hints: Hints) -> list[Owning]:
 
 
 def _few(one: Owning, rest: Sequence[bytes], sample: Sequence[bytes]) -> bool:
-    """Whether a further format owns too few lines to be one: lines that continue a text may look like anything."""
+    """Whether a further format owns too few lines to be one: lines that continue a text may look like anything, but an
+    object with a time and a level of its own does by intention."""
+    if isinstance(one, JsonFormat) and any(one.time_ns(line) and one.level(line) is not None for line in rest):
+        return False
     return sum(map(one.owns, rest)) < max(3, len(sample) // 20)
 
 
@@ -182,9 +189,11 @@ def _logfmt(lines: Sequence[bytes], hints: Hints) -> Iterator[LogfmtFormat]:
     one = LogfmtFormat(hints)
     owned = [line for line in lines if one.owns(line)]
     if owned:
-        words = (first_value(bare(line), LEVEL) for line in owned)
-        styles = frozenset(filter(None, (style_of(word.decode("ascii", "replace")) for word in words if word)))
-        yield LogfmtFormat(hints, styles) if styles else one
+        found = (first_value(bare(line), LEVEL) for line in owned)
+        words = [word.decode("ascii", "replace") for word in found if word]
+        styles = frozenset(filter(None, map(style_of, words)))
+        numbers = [int(word) for word in words if NUMBER.fullmatch(word)]
+        yield LogfmtFormat(hints, styles or EVERY_STYLE, scale_of(max(numbers)) if numbers else None)
 
 
 def _text(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats.lines import ESCAPE, bare, continues, text_of
-from meshdiag.logs.levels import EVERY_STYLE, LETTERS, stems, word_level
+from meshdiag.logs.levels import EVERY_STYLE, LETTERS, level_of_number, numbers_of, stems, word_level
 from meshdiag.logs.record import Record
 from meshdiag.logs.timestamps import TextTimes
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meshdiag.logs.formats import Hints
-    from meshdiag.logs.levels import Style
+    from meshdiag.logs.levels import Scale, Style
     from meshdiag.logs.record import Level
 
 TIME = frozenset(("time", "ts", "t", "timestamp", "@timestamp", "datetime", "date"))
@@ -23,19 +23,22 @@ _COMPONENT = ("component", "logger", "subsystem", "module", "source", "service",
 _NODE = ("node", "node_id", "node_name", "host", "hostname", "instance", "pod")
 _MESSAGE = ("msg", "message", "event", "err", "error")
 _PAIR = re.compile(rb'([A-Za-z_@][\w.@/-]{0,99})=("(?:[^"\\]|\\.)*+"?+|[^\s"]*+)|[^\s]++', re.DOTALL)
+NUMBER = re.compile(r"[1-9][0-9]{0,5}|0")
+"""A level that is a number."""
 _LOOK = 2048
 """Bytes in which time and level are looked for."""
 _NUMBER = re.compile(r"-?(?:\d{1,17}|\d{1,15}\.\d{1,15})\Z")
 
 
 class LogfmtFormat:
-    """Lines of pairs. ``styles``: how the sample spells levels."""
+    """Lines of pairs. ``styles``: how the sample spells levels; ``scale``: what its levels mean that are numbers."""
 
     name = "logfmt"
     timed = True
 
-    def __init__(self, hints: Hints, styles: frozenset[Style] = EVERY_STYLE) -> None:
+    def __init__(self, hints: Hints, styles: frozenset[Style] = EVERY_STYLE, scale: Scale | None = None) -> None:
         self._styles = styles
+        self._scale = scale
         self._times = TextTimes(hints)
 
     def owns(self, line: bytes) -> bool:
@@ -72,6 +75,8 @@ class LogfmtFormat:
 
     def _level(self, value: bytes) -> Level | None:
         text = value.decode("ascii", "replace")
+        if self._scale is not None and NUMBER.fullmatch(text):
+            return level_of_number(int(text), self._scale)
         level = word_level(text, self._styles)
         return LETTERS.get(text) if level is None and len(text) == 1 else level
 
@@ -80,23 +85,25 @@ class LogfmtFormat:
         if not self.owns(raw):
             return Record(raw, message=text_of(bare(raw).rstrip(b"\r")))
         line, newline, more = bare(raw).partition(b"\n")
-        fields: dict[str, Any] = {}
+        told: dict[str, bytes] = {}
         for key, value in _pairs(line, len(line)):
-            fields.setdefault(key, _value(value))
-        message = _text(fields, _MESSAGE)
+            told.setdefault(key, value)
+        message = _text(told, _MESSAGE)
         return Record(
             raw,
             self.time_ns(line),
             self.level(line),
-            _text(fields, _COMPONENT),
-            _text(fields, _NODE),
+            _text(told, _COMPONENT),
+            _text(told, _NODE),
             message + text_of(newline + more) if message else text_of(line.rstrip(b"\r") + newline + more),
-            fields,
+            {key: _value(value) for key, value in told.items()},
         )
 
     def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
         """The words behind an equals sign, quoted or not."""
         words = stems(levels, self._styles) + tuple(letter for letter, level in LETTERS.items() if level in levels)
+        if self._scale is not None:
+            words += tuple(map(str, numbers_of(levels, self._scale)))
         found = [sign + word.encode() for word in words for sign in (b"=", b'="')]
         return (*found, ESCAPE)
 
@@ -133,11 +140,13 @@ def _value(raw: bytes) -> Any:
         return float(text) if "." in text else int(text)
     if text in ("true", "false"):
         return text == "true"
-    return _unescaped(text) if "\\" in text else text
+    return _unescaped(text)
 
 
 def _unescaped(text: str) -> str:
     """A quoted value's escapes resolved, which are JSON's with Go's few more; as it stands where they make no sense."""
+    if "\\" not in text:
+        return text
     import json
 
     try:
@@ -146,5 +155,6 @@ def _unescaped(text: str) -> str:
         return text
 
 
-def _text(fields: dict[str, Any], keys: tuple[str, ...]) -> str:
-    return next((str(fields[key]) for key in keys if fields.get(key) not in (None, "")), "")
+def _text(told: dict[str, bytes], keys: tuple[str, ...]) -> str:
+    """The first of some keys that says anything, as it was written: ``msg=00`` is no number."""
+    return next((_unescaped(text_of(told[key])) for key in keys if told.get(key)), "")
