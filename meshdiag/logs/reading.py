@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.blocks import Blocks
@@ -192,13 +193,29 @@ def _first(stream: Unpacker) -> bytes:
 
 def _detected(sample: bytes, file: LogFile, formats: Sequence[Format], zone: tzinfo | None) -> Format:
     """The format of a log by its first lines."""
+    newest = datetime.now(UTC) if file.written is None else datetime.fromtimestamp(file.written, UTC)
+    zone = zone or local_zone()
+    # A format takes the year from ``newest``, to the minute; a user's own formats are made anew for each question.
+    return (
+        _detect(sample, newest, zone, formats)
+        if formats
+        else _remembered(sample, newest.replace(second=0, microsecond=0), zone)
+    )
+
+
+@lru_cache(maxsize=16)
+def _remembered(sample: bytes, newest: datetime, zone: tzinfo) -> Format:
+    """The format of lines that several questions in a row begin with: finding it takes longer than many an answer."""
+    return _detect(sample, newest + timedelta(minutes=1), zone, ())
+
+
+def _detect(sample: bytes, newest: datetime, zone: tzinfo, formats: Sequence[Format]) -> Format:
     from meshdiag.logs.formats.detecting import detect
 
-    newest = datetime.now(UTC) if file.written is None else datetime.fromtimestamp(file.written, UTC)
     lines = sample.split(b"\n")
     if len(sample) >= SAMPLE_BYTES and len(lines) > 1:
         lines.pop()  # it may go on
-    return detect(lines, Hints(newest, zone or local_zone()), formats)
+    return detect(lines, Hints(newest, zone), formats)
 
 
 def local_zone() -> tzinfo:
