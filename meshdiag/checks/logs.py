@@ -158,17 +158,21 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
         text = worst.message
     else:
         subject = f"{worst.subject} " if worst.labels else ""
-        text = f"{subject}{worst.message} ({human(worst.value or 0.0, UNIT)}{rate_before(log, before)})"
+        alone = sum(finding.unit == UNIT for finding in findings) == 1
+        rate = f"{human(worst.value or 0.0, UNIT)}{rate_before(log, before, alone=alone)}"
+        text = f"{subject}{worst.message} ({rate})"
     return "; ".join((text, *log.refused))
 
 
-def rate_before(log: ErrorLog, before: ErrorLog | None) -> str:
-    """How many errors all nodes logged, and how many in the time before, as the end of a sentence."""
+def rate_before(log: ErrorLog, before: ErrorLog | None, *, alone: bool = False) -> str:
+    """How many errors all nodes logged, and how many in the time before, as the end of a sentence. ``alone``: it is
+    about the only one of them that did."""
     if before is None or before.problem is not None or before.covered_s < LEAST_COVERED_S:
         return ""
     now = log.errors / max(log.covered_s, LEAST_COVERED_S) * 60
     then = before.errors / before.covered_s * 60
-    return f"; all together {human(now, UNIT)}, in the {human(before.covered_s, 's')} before {human(then, UNIT)}"
+    together = "" if alone else f"all together {human(now, UNIT)}, "
+    return f"; {together}in the {human(before.covered_s, 's')} before {human(then, UNIT)}"
 
 
 def log_evidence(log: ErrorLog, since: datetime) -> list[Evidence]:

@@ -205,7 +205,7 @@ def _output() -> Options:
         click.option("-H", "--with-file", is_flag=True, help="Raw lines as grep names them: file:line:text."),
         click.option("-q", "--quiet", is_flag=True, help="No lines: with --errors the verdict alone."),
         click.option("--explain", is_flag=True, help="Print the commands that show it again (grep, jq, LogQL)."),
-        click.option("--utc", is_flag=True, help="Read and print times in UTC instead of local time."),
+        click.option("--utc", is_flag=True, help="Read and print times in UTC; also those in lines that name no zone."),
         click.option("--no-pager", is_flag=True, help="No pager for long output on a terminal."),
         click.option(
             "--fail-on", type=click.Choice(["warn", "fail"]), default="warn", show_default=True,
