@@ -364,6 +364,34 @@ def test_a_reader_that_leaves_ends_both_processes(tmp_path: Path) -> None:
         os.killpg(process.pid, 0)
 
 
+DIES = """
+from meshdiag.logs.scanning import Scanner
+
+first = os.getpid()
+spans, left = Scanner.spans, [3]
+
+def dying(self, block):
+    left[0] -= os.getpid() != first
+    if left[0] < 0:
+        os._exit(9)
+    return spans(self, block)
+
+Scanner.spans = dying
+"""
+
+
+def test_a_second_process_that_dies_costs_no_line(tmp_path: Path) -> None:
+    """What it had been given and not finished is done by the first one, once and in its place."""
+    content = lines(0, 60_000)
+    path = written(tmp_path / "app.log", content)
+    code = TWO.replace("tally = Tally()", DIES + "tally = Tally()")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), "copy", "line"], capture_output=True, timeout=30, check=True
+    )
+    assert done.stdout == content
+    assert done.stderr.split()[0] == b"60000"
+
+
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="the zstd command is not installed")
 def test_zstandard_is_read_by_the_command_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the library a ``.zst`` log is unpacked by the zstd command, and a torn one is said to be."""
