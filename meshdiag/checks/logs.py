@@ -158,7 +158,7 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
         text = worst.message
     else:
         subject = f"{worst.subject} " if worst.labels else ""
-        alone = sum(finding.unit == UNIT for finding in findings) == 1
+        alone = sum(finding.unit == UNIT and bool(finding.value) for finding in findings) == 1
         rate = f"{human(worst.value or 0.0, UNIT)}{rate_before(log, before, alone=alone)}"
         text = f"{subject}{worst.message} ({rate})"
     return "; ".join((text, *log.refused))

@@ -173,7 +173,7 @@ async def test_the_rate_is_told_beside_the_rate_before(tmp_path):
     assert "; all together 101.1 lines/min, in the 1 h before 1 lines/min)" in summary
     summary = (await look(write(tmp_path / "agent-mesh.json", *noise))).summary
     assert "all together" not in summary
-    alone = [(n / 2, "ERROR", "trainer-1", "peer went away") for n in range(1000)]
+    alone = [(n / 2, "ERROR", "trainer-1", "peer went away") for n in range(1000)] + [(3, "WARN", "trainer-4", "slow")]
     summary = (await look(write(tmp_path / "agent-mesh.json", *noise, *alone))).summary
     assert summary.startswith("trainer-1 logs many errors (101.1 lines/min; in the 1 h before 1 lines/min)")
 
