@@ -19,7 +19,7 @@ Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports
     assembling.py  records from lines that others took one by one (containers, the journal)
     files.py       which files a user means, with what rotation left of them
     finding.py     goes through files for one selection: opened or not, which part is read, in what order
-    reading.py     an open log: compression (compressed.py), format, bytes
+    reading.py     an open log: compression (compressed.py, zstdframes.py), format, bytes
     blocks.py      bytes as blocks of whole records, in one buffer
     seeking.py     a time window by few looks
     prefilter.py   candidate lines of a block: what every wanted record holds (necessary.py for expressions)
@@ -27,4 +27,6 @@ Docker, the journal and Kubernetes in ``meshdiag.sources``. Nothing here imports
     matching.py    the exact test of one record, which has the last word; regexes.py: patterns without backtracking
     copying.py     raw lines to a descriptor, by two processes on large files (helping.py)
     surroundings.py  the records beside wanted ones
+    twins.py       records that several files hold, told once
+    marking.py     where in a text the patterns match, for whoever shows it
 """
