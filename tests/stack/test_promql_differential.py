@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from meshdiag.errors import QueryError
@@ -143,7 +144,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
             pytest.fail("prometheus and promtool are not installed")
         pytest.skip("prometheus and promtool are not installed")
     folder = tmp_path_factory.mktemp("prometheus")
-    end = int(time.time()) // STEP_S * STEP_S - 60
+    end = int(time.time()) // 3600 * 3600 - 60  # a whole hour, so that every run sees the same steps and samples
     samples = _samples(end)
     _write(samples, folder / "samples.om")
     command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=720h"]
@@ -403,17 +404,16 @@ _ranged = st.sampled_from(
             "absent_over_time({})",
         ),
         *(
-            "rate({})",
-            "increase({})",
             "delta({})",
             "max_over_time({})",
             "avg_over_time({})",
             "deriv({})",
-            "changes({})",
         ),
-        *("last_over_time({})", "count_over_time({})", "stdvar_over_time({})", "resets({})", "irate({})", "idelta({})"),
+        *("last_over_time({})", "count_over_time({})", "stdvar_over_time({})", "idelta({})"),
     ]
 )
+# over samples as they are, not over what was calculated: a difference in the last digit would count as a whole reset
+_counting = st.sampled_from(["rate", "increase", "irate", "resets", "changes"])
 _steps = st.sampled_from(["[5m:1m]", "[10m:30s]", "[2m:]", "[7m:45s] offset 1m", "[3m:20s] @ end()"])
 
 
@@ -435,8 +435,19 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 _selector = st.builds("{}{}{}".format, _metric, _matcher, _offset)
-_leaf = st.one_of(_selector, st.builds("{}({}{}[{}]{})".format, _range_function, _metric, _matcher, _duration, _offset))
+_leaf = st.one_of(
+    _selector,
+    st.builds("{}({}{}[{}]{})".format, _range_function, _metric, _matcher, _duration, _offset),
+    st.builds("{}({}{}{})".format, _counting, _metric, _matcher, _steps),
+)
 _query = st.recursive(_leaf, _grown, max_leaves=4)
+
+
+def _misread(query: str) -> bool:
+    """Whether Prometheus 2 gets it wrong by itself: a subquery with ``@`` over another ``@`` (of a constant it makes
+    something else), and ``timestamp`` of a selector with ``@`` (it does not look back as far as for the selector)."""
+    nested = re.search(r"\] @ (?:start|end)", query) is not None and query.count("@") > 1
+    return nested or re.search(r"timestamp\(+[^()]*@", query) is not None
 
 
 @settings(
@@ -449,5 +460,8 @@ _query = st.recursive(_leaf, _grown, max_leaves=4)
 @given(query=_query, back=st.integers(0, 1200), step=st.sampled_from([15, 37, 120]))
 def test_generated_queries_agree(both: Both, query: str, back: int, step: int) -> None:
     """Whatever is put together from the supported parts, both give the same or both refuse."""
-    compare(both, query, at=both.end - back)
-    compare(both, query, span=(both.end - back - 300, both.end - back, step))
+    assume(not _misread(query))
+    end = both.end - back
+    compare(both, query, at=end)
+    # whole steps: Prometheus evaluates subqueries up to the end, and would refuse for what lies behind the last step
+    compare(both, query, span=(end - 300 // step * step, end, step))
