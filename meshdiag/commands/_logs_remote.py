@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from meshdiag.commands._logs_output import open_sink, say_tally
 from meshdiag.commands._logs_run import print_count, say_command
 from meshdiag.commands._run import run_loop
-from meshdiag.errors import UsageError
+from meshdiag.errors import SourceError, UsageError
 from meshdiag.verdict import ExitCode
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ def run_remote(job: Job, names: tuple[str, ...]) -> int:
         interrupted = run_loop(lambda stop: _drain(job, source, take, stop))
     except BrokenPipeError:
         interrupted = False
+    except SourceError:
+        if not job.tally.matched:  # how an answer was to be read says nothing of none
+            job.tally.notes.clear()
+        raise
     finally:
         finish()
         say_tally(job.tally)
