@@ -24,7 +24,12 @@ def aggregate(evaluation: Evaluation, node: Aggregate) -> Elements:
     """The value of an aggregation at ``evaluation.now``."""
     if node.op in _PLAIN:
         reduce = _PLAIN[node.op]
-        groups = _groups(node, evaluation.elements(node.expr))
+        elements = evaluation.elements(node.expr)
+        if node.op in _OF_ONE_ITSELF and len(node.labels) == 1 and not node.without:
+            alone = _alone(node.labels[0], elements)
+            if alone is not None:
+                return alone
+        groups = _groups(node, elements)
         return [(labels, reduce([value for _, value in members])) for labels, members in groups]
     if node.op in _WITH_PARAM and node.param is not None:
         return _WITH_PARAM[node.op](evaluation, node)
@@ -49,6 +54,14 @@ def _groups(node: Aggregate, elements: Elements) -> Iterable[Group]:
             group = groups[key] = ({name: value for name, value in zip(names, key, strict=True) if value}, [])
         group[1].append(element)
     return groups.values()
+
+
+def _alone(name: str, elements: Elements) -> Elements | None:
+    """Each element by one label, where no two share its value, as with one series a node; else None."""
+    found = {labels.get(name, ""): value for labels, value in elements}
+    if len(found) != len(elements):
+        return None
+    return [({name: key} if key else {}, value) for key, value in found.items()]
 
 
 def _groups_by_one(name: str, elements: Elements) -> Iterable[Group]:
@@ -84,6 +97,10 @@ _PLAIN: dict[str, Callable[[Sequence[float]], float]] = {
     "stddev": lambda values: math.sqrt(variance(values)),
     "stdvar": variance,
 }
+
+
+_OF_ONE_ITSELF = frozenset({"sum", "avg", "min", "max"})
+"""What these make of a single value is the value."""
 
 
 def _quantile(evaluation: Evaluation, node: Aggregate) -> Elements:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from meshdiag.sources.http.failures import (
     ConnectError,
@@ -24,11 +23,9 @@ from meshdiag.sources.scrape.wire import ResponseReader
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from meshdiag.sources.scrape.wire import Answer
-
-T = TypeVar("T")
 
 CONNECT_SHARE = 0.9
 """The part of the timeout that connecting may take, so that "no connection" and "no answer" can be told apart."""
@@ -115,17 +112,19 @@ class Fetcher:
 
     async def _plain(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
         """The exchange on a bare socket: asyncio's transports would cost as much again as the page itself."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        with await self._connect(target, timeout_s, _connect_any) as connection:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await loop.sock_sendall(connection, request)
-                    return await _receive(connection, ResponseReader(limit))
-            except TimeoutError as error:
-                raise _no_answer(timeout_s) from error
-            except OSError as error:
-                raise ReadError(str(error)) from error
+        connection: socket.socket | None = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                connection = await _connect_any(target, await self._addresses_of(target.host))
+                await asyncio.get_running_loop().sock_sendall(connection, request)
+                return await _receive(connection, ResponseReader(limit))
+        except TimeoutError as error:
+            raise (_no_answer(timeout_s) if connection else _no_connection(timeout_s)) from error
+        except (OSError, ValueError) as error:
+            raise (ReadError(str(error)) if connection else ConnectError(str(error))) from error
+        finally:
+            if connection is not None:
+                connection.close()
 
     async def _over_tls(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
         loop = asyncio.get_running_loop()
@@ -133,7 +132,7 @@ class Fetcher:
         done: asyncio.Future[Answer] = loop.create_future()
         exchange = _Exchange(request, limit, done)
         try:
-            transport = await self._connect(target, timeout_s, partial(_handshake_any, exchange))
+            transport = await self._connect(target, timeout_s, exchange)
         except ConnectError:
             done.cancel()
             raise
@@ -144,18 +143,18 @@ class Fetcher:
             timer.cancel()
             transport.abort()
 
-    async def _connect(
-        self, target: Target, timeout_s: float, attempt: Callable[[Target, Sequence[str]], Awaitable[T]]
-    ) -> T:
-        """What ``attempt`` makes of a target's addresses. Raises ``ConnectError``, ``ConnectTimeout``."""
+    async def _connect(self, target: Target, timeout_s: float, exchange: _Exchange) -> asyncio.Transport:
+        """A TLS connection with its handshake behind it. Raises ``ConnectError``, ``ConnectTimeout``."""
         try:
             async with asyncio.timeout(timeout_s * CONNECT_SHARE):
-                addresses = [target.host] if _literal(target.host) else await self._resolve(target.host)
-                return await attempt(target, addresses)
+                return await _handshake_any(exchange, target, await self._addresses_of(target.host))
         except TimeoutError as error:
-            raise ConnectTimeout(f"no connection within {timeout_s * CONNECT_SHARE:g} s") from error
+            raise _no_connection(timeout_s * CONNECT_SHARE) from error
         except (OSError, ValueError) as error:
             raise ConnectError(str(error)) from error
+
+    async def _addresses_of(self, host: str) -> list[str]:
+        return [host] if _literal(host) else await self._resolve(host)
 
     async def _resolve(self, host: str) -> list[str]:
         task = self._addresses.get(host)
@@ -219,6 +218,10 @@ def _literal(host: str) -> bool:
 def _time_out(done: asyncio.Future[Answer], timeout_s: float) -> None:
     if not done.done():
         done.set_exception(_no_answer(timeout_s))
+
+
+def _no_connection(timeout_s: float) -> ConnectTimeout:
+    return ConnectTimeout(f"no connection within {timeout_s:g} s")
 
 
 def _no_answer(timeout_s: float) -> ReadTimeout:
