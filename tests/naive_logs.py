@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from meshdiag.logs.blocks import RECORD_BYTES
 from meshdiag.logs.formats import Format, Hints
 from meshdiag.logs.formats.detecting import detect
 from meshdiag.logs.matching import Matcher
-from meshdiag.logs.reading import SAMPLE_BYTES
+from meshdiag.logs.opening.reading import SAMPLE_BYTES
 from meshdiag.logs.record import Record
+from meshdiag.logs.scan.blocks import RECORD_BYTES
 from meshdiag.logs.selection import Selection
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.logs.errors import ErrorLog
-    from meshdiag.logs.patterns import Recurring
+    from meshdiag.logs.patterns.recurring import Recurring
     from meshdiag.logs.record import Record
     from meshdiag.sources.meshlog import Mentions
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._logs_flags import LogFlags
     from meshdiag.context import Context
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
+    from meshdiag.logs.opening.files import LogFile
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
 
@@ -166,7 +166,7 @@ def _search(job: Job) -> int:
 
 def _find(job: Job) -> list[LogFile]:
     """The files to read. Of the context's own, those that are not here need no mention where others are."""
-    from meshdiag.logs.files import find
+    from meshdiag.logs.opening.files import find
 
     try:
         files = find(job.paths, job.tally)
@@ -268,8 +268,8 @@ def print_count(job: Job, number: int) -> None:
 
 
 def _follow(job: Job) -> int:
-    from meshdiag.logs.following import follow, follow_raw
-    from meshdiag.logs.watching import Stop
+    from meshdiag.logs.follow.following import follow, follow_raw
+    from meshdiag.logs.follow.watching import Stop
 
     code = ExitCode.PASS
     out, repeats = sys.stdout.fileno(), _repeats(job)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.commands._logs_output import format_of, say
 from meshdiag.commands._logs_run import found_in, repeat_one_another
-from meshdiag.logs.patterns import BASELINE_NS, Patterns, new_since, top
+from meshdiag.logs.patterns.recurring import BASELINE_NS, Patterns, new_since, top
 from meshdiag.logs.rates import Course, rates
 from meshdiag.logs.record import nanoseconds
 from meshdiag.render.ansi import wanted
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from meshdiag.commands._logs_run import Job
-    from meshdiag.logs.files import LogFile
-    from meshdiag.logs.patterns import Found
+    from meshdiag.logs.opening.files import LogFile
+    from meshdiag.logs.patterns.recurring import Found
     from meshdiag.logs.rates import Rates
     from meshdiag.logs.record import Record
 
@@ -181,6 +181,6 @@ def _width() -> int:
 
 
 def _zone(job: Job) -> tzinfo:
-    from meshdiag.logs.reading import local_zone
+    from meshdiag.logs.opening.reading import local_zone
 
     return UTC if job.flags.utc else local_zone()

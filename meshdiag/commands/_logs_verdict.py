@@ -14,7 +14,7 @@ from meshdiag.checks.logs import BASELINE, MINUTES, errors, judge_errors, wrong_
 from meshdiag.context import CheckSettings
 from meshdiag.errors import UsageError
 from meshdiag.logs.errors import COUNTED, GRAVE, MOST, Opened, Told, Window, by_log, is_pattern, summed_up, tell
-from meshdiag.logs.files import STDIN
+from meshdiag.logs.opening.files import STDIN
 from meshdiag.logs.record import moment_of, nanoseconds
 from meshdiag.logs.search import search
 from meshdiag.logs.selection import Selection
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from meshdiag.checks import Outcome
     from meshdiag.commands._logs_run import Job
     from meshdiag.logs.errors import ErrorLog
-    from meshdiag.logs.files import LogFile
+    from meshdiag.logs.opening.files import LogFile
     from meshdiag.logs.record import Record
     from meshdiag.logs.source import LogSource
 

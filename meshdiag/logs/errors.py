@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.errors import SourceError
-from meshdiag.logs.files import find
+from meshdiag.logs.opening.files import find
 from meshdiag.logs.record import NS, Level, moment_of
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, tzinfo
 
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
-    from meshdiag.logs.patterns import Recurring
+    from meshdiag.logs.opening.files import LogFile
+    from meshdiag.logs.patterns.recurring import Recurring
     from meshdiag.logs.record import Record
 
 TEXT_LENGTH = 300
@@ -265,7 +265,7 @@ def summed_up(told: Sequence[Told], reach: Reach, *, alike: bool = True) -> Erro
 def new_kinds(grave: Sequence[Record], before: Sequence[Record]) -> list[Recurring]:
     """The kinds of errors that the time before had not, the most frequent first: records that differ in numbers,
     names and addresses alone are of one kind."""
-    from meshdiag.logs.patterns import Patterns
+    from meshdiag.logs.patterns.recurring import Patterns
 
     patterns = Patterns(compare=True)
     for records, now in ((before, 0), (grave, 1)):

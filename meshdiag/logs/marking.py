@@ -38,7 +38,7 @@ def _finder(pattern: Pattern) -> Callable[[str], Spans]:
 
     import re2
 
-    from meshdiag.logs.regexes import tester
+    from meshdiag.logs.scan.regexes import tester
 
     tester(pattern)  # which says what is wrong with it
     options = re2.Options()

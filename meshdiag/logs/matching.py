@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.regexes import tester
+from meshdiag.logs.scan.regexes import tester
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,16 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from meshdiag.logs.finding import Search
 from meshdiag.logs.record import NS, Level, moment_of
+from meshdiag.logs.scan.finding import Search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import tzinfo
 
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
-    from meshdiag.logs.reading import OpenLog
+    from meshdiag.logs.opening.files import LogFile
+    from meshdiag.logs.opening.reading import OpenLog
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
     from meshdiag.logs.tally import Tally

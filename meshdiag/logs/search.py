@@ -12,18 +12,18 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.copying import Copier, write_all
-from meshdiag.logs.finding import Search, groups
+from meshdiag.logs.scan.copying import Copier, write_all
+from meshdiag.logs.scan.finding import Search, groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import tzinfo
 
-    from meshdiag.logs.blocks import Sizes
-    from meshdiag.logs.files import LogFile
-    from meshdiag.logs.finding import Found
     from meshdiag.logs.formats import Format
+    from meshdiag.logs.opening.files import LogFile
     from meshdiag.logs.record import Record
+    from meshdiag.logs.scan.blocks import Sizes
+    from meshdiag.logs.scan.finding import Found
     from meshdiag.logs.selection import Selection
     from meshdiag.logs.tally import Tally
 

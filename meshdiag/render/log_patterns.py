@@ -15,7 +15,7 @@ from meshdiag.units import zoned
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from meshdiag.logs.patterns import Found, Recurring
+    from meshdiag.logs.patterns.recurring import Found, Recurring
 
 COUNT = 11
 LEVEL = 6

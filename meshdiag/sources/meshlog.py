@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meshdiag.logs.errors import Beginning, Told
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
+    from meshdiag.logs.opening.files import LogFile
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 FOLLOW = """
 import sys
-from meshdiag.logs.following import follow_raw
+from meshdiag.logs.follow.following import follow_raw
 from meshdiag.logs.record import Level
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
-from meshdiag.logs.watching import Stop
+from meshdiag.logs.follow.watching import Stop
 what = sys.argv[2]
 chosen = Selection(levels=frozenset({Level.WARN, Level.ERROR, Level.FATAL})) if what == "errors" else (
     Selection(patterns=(Pattern(what),)))

@@ -15,8 +15,8 @@ import time
 
 TOP = """
 import sys
-from meshdiag.logs.files import find
-from meshdiag.logs.patterns import top
+from meshdiag.logs.opening.files import find
+from meshdiag.logs.patterns.recurring import top
 from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
 from meshdiag.render.log_patterns import as_lines

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from meshdiag.errors import SourceError
-from meshdiag.logs.files import find
+from meshdiag.logs.opening.files import find
 from meshdiag.logs.record import NS, Level
 from meshdiag.logs.search import copy, count, search
 from meshdiag.logs.selection import Pattern, Selection
@@ -125,9 +125,8 @@ def test_permission_denied_is_said(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents):
         if folder != Path("/tmp") and folder.is_relative_to("/tmp"):
             folder.chmod(0o755)
-    code = (
-        f"from meshdiag.logs.files import find; from meshdiag.logs.tally import Tally; find([{str(path)!r}], Tally())"
-    )
+    find = f"find([{str(path)!r}], Tally())"
+    code = f"from meshdiag.logs.opening.files import find; from meshdiag.logs.tally import Tally; {find}"
     command = [sys.executable, "-c", code]
     if os.geteuid() == 0:
         command = ["/usr/bin/setpriv", "--reuid=65534", "--clear-groups", *command]
@@ -152,7 +151,7 @@ def test_compression_is_told_by_content(tmp_path: Path, packed: object) -> None:
     path = written(tmp_path / "odd-name", content)
     assert copied([path]) == lines(0, 3010)
     code = (
-        "from meshdiag.logs.files import find; from meshdiag.logs.tally import Tally\n"
+        "from meshdiag.logs.opening.files import find; from meshdiag.logs.tally import Tally\n"
         "from meshdiag.logs.search import copy; from meshdiag.logs.selection import Selection\n"
         "t = Tally(); copy(find(['-'], t), Selection(), 1, t)"
     )
@@ -237,7 +236,8 @@ def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
         for _ in range(256):
             file.write(bytes(1024 * 1024))
     code = (
-        "from pathlib import Path\nfrom meshdiag.logs.files import find; from meshdiag.logs.tally import Tally\n"
+        "from pathlib import Path\nfrom meshdiag.logs.opening.files import find\n"
+        "from meshdiag.logs.tally import Tally\n"
         "from meshdiag.logs.search import count; from meshdiag.logs.selection import Selection\n"
         f"t = Tally(); n = count(find([{str(path)!r}], t), Selection(), t)\n"
         "peak = next(one for one in Path('/proc/self/status').read_text().splitlines() if one.startswith('VmHWM'))\n"
@@ -293,8 +293,8 @@ def test_the_first_records_end_the_reading(tmp_path: Path) -> None:
 
 TWO = """
 import os, sys
-from meshdiag.logs import copying, helping
-from meshdiag.logs.files import find
+from meshdiag.logs.scan import copying, helping
+from meshdiag.logs.opening.files import find
 from meshdiag.logs.record import Level
 from meshdiag.logs.search import copy, count
 from meshdiag.logs.selection import Pattern, Selection
@@ -365,7 +365,7 @@ def test_a_reader_that_leaves_ends_both_processes(tmp_path: Path) -> None:
 
 
 DIES = """
-from meshdiag.logs.scanning import Scanner
+from meshdiag.logs.scan.scanning import Scanner
 
 first = os.getpid()
 spans, left = Scanner.spans, [3]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from meshdiag.logs.arriving import Arrivals, Piece
-from meshdiag.logs.following import follow, follow_raw
+from meshdiag.logs.follow.arriving import Arrivals, Piece
+from meshdiag.logs.follow.following import follow, follow_raw
+from meshdiag.logs.follow.watching import Stop
 from meshdiag.logs.record import Level
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
-from meshdiag.logs.watching import Stop
 
 LINES = int(os.environ.get("MESHDIAG_FOLLOW_LINES", "1000000"))
 ROTATIONS = 50
@@ -501,8 +501,8 @@ def test_what_several_files_hold_is_followed_once(tmp_path: Path) -> None:
 def test_standard_input_is_followed_to_its_end() -> None:
     """``kubectl logs -f | meshdiag logs --follow -`` ends when its left side does; a torn last line is kept."""
     program = (
-        "import sys; from meshdiag.logs.following import follow_raw; from meshdiag.logs.selection import *;"
-        "from meshdiag.logs.tally import Tally; from meshdiag.logs.watching import Stop;"
+        "import sys; from meshdiag.logs.follow.following import follow_raw; from meshdiag.logs.selection import *;"
+        "from meshdiag.logs.tally import Tally; from meshdiag.logs.follow.watching import Stop;"
         "follow_raw(['-'], Selection(patterns=(Pattern('boom'),)), 1, Tally(), Stop())"
     )
     text = HEAD.format(1, "INFO", "raft", "fine") + HEAD.format(2, "ERROR", "raft", "boom").rstrip()

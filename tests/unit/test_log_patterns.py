@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshdiag.logs.files import find
-from meshdiag.logs.masks import masked, words
-from meshdiag.logs.merging import merged
-from meshdiag.logs.patterns import Found, Patterns, Recurring, new_since, top
+from meshdiag.logs.opening.files import find
+from meshdiag.logs.patterns.masks import masked, words
+from meshdiag.logs.patterns.merging import merged
+from meshdiag.logs.patterns.recurring import Found, Patterns, Recurring, new_since, top
 from meshdiag.logs.record import NS, Level, Record
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
@@ -219,8 +219,8 @@ def test_more_messages_than_can_be_kept_are_put_together_on_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A million users do not fill the memory, and none is lost from the count."""
-    monkeypatch.setattr("meshdiag.logs.patterns.MOST_MESSAGES", 50)
-    monkeypatch.setattr("meshdiag.logs.patterns.REMAINS_BYTES", 5000)
+    monkeypatch.setattr("meshdiag.logs.patterns.recurring.MOST_MESSAGES", 50)
+    monkeypatch.setattr("meshdiag.logs.patterns.recurring.REMAINS_BYTES", 5000)
     names = ["".join(chr(ord("g") + int(digit)) for digit in f"{number:05d}") for number in range(30_000)]
     path = written(tmp_path / "a.log", (line(n / 10, f"user {name} logged in again") for n, name in enumerate(names)))
     found = told(path)
@@ -230,7 +230,7 @@ def test_more_messages_than_can_be_kept_are_put_together_on_the_way(
 
 def test_a_message_among_thousands_of_names_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines told by the words that never vary: one word more or another word is another message."""
-    monkeypatch.setattr("meshdiag.logs.patterns.MOST_MESSAGES", 50)
+    monkeypatch.setattr("meshdiag.logs.patterns.recurring.MOST_MESSAGES", 50)
     names = ["".join(chr(ord("g") + int(digit)) for digit in f"{number:05d}") for number in range(20_000)]
     lines = [line(n / 10, f"user {name} logged in again") for n, name in enumerate(names)]
     lines[15_000] = line(1500, "user gggjj logged out again")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from meshdiag.logs.files import find
+from meshdiag.logs.opening.files import find
 from meshdiag.logs.rates import OTHERS, By, Course, Rates, rates
 from meshdiag.logs.record import NS, Level, Record
 from meshdiag.logs.selection import Selection

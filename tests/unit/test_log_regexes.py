@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshdiag.errors import UsageError
-from meshdiag.logs.blocks import Block
-from meshdiag.logs.necessary import expression
-from meshdiag.logs.prefilter import _expression_finder
-from meshdiag.logs.regexes import alternatives
-from meshdiag.logs.regexes import tester as holds
+from meshdiag.logs.scan.blocks import Block
+from meshdiag.logs.scan.necessary import expression
+from meshdiag.logs.scan.prefilter import _expression_finder
+from meshdiag.logs.scan.regexes import alternatives
+from meshdiag.logs.scan.regexes import tester as holds
 from meshdiag.logs.selection import Pattern
 
 PIECES = (

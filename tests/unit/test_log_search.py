@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshdiag.logs import blocks, prefilter, scanning
-from meshdiag.logs.blocks import Sizes
-from meshdiag.logs.files import find
+from meshdiag.logs.opening.files import find
 from meshdiag.logs.record import NS, Level
+from meshdiag.logs.scan import blocks, prefilter, scanning
+from meshdiag.logs.scan.blocks import Sizes
 from meshdiag.logs.search import copy, count, search
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally

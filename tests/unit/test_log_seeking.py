@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshdiag.logs import finding
-from meshdiag.logs.files import find
+from meshdiag.logs.opening.files import find
 from meshdiag.logs.record import NS
+from meshdiag.logs.scan import finding
+from meshdiag.logs.scan.seeking import Reach, Seeker
 from meshdiag.logs.search import copy, search
-from meshdiag.logs.seeking import Reach, Seeker
 from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from meshdiag.logs import errors
-from meshdiag.logs.compressed import MAGIC
+from meshdiag.logs.opening.compressed import MAGIC
 from meshdiag.sources.meshlog import MeshLog
 
 NOW = datetime(2026, 3, 9, 3, 12, tzinfo=UTC)

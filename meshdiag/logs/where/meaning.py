@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.record import NS, Level
-from meshdiag.logs.regexes import tester
+from meshdiag.logs.scan.regexes import tester
 from meshdiag.logs.selection import Pattern
 from meshdiag.logs.where.parsing import duration, number, parse
 from meshdiag.logs.where.tree import Both, Comparison, Either, Not, Present, Seconds

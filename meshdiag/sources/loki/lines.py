@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.regexes import alternatives
+from meshdiag.logs.scan.regexes import alternatives
 from meshdiag.sources.loki.logql import quoted, regex_quoted, sendable
 
 if TYPE_CHECKING:

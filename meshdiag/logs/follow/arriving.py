@@ -12,17 +12,17 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.files import STDIN
-from meshdiag.logs.reels import BLOCK, Lines, Shared, identity_of
-from meshdiag.logs.rotation import COMPRESSED, live_names
-from meshdiag.logs.tailing import Tail
-from meshdiag.logs.watching import Watch, folders_of
+from meshdiag.logs.follow.reels import BLOCK, Lines, Shared, identity_of
+from meshdiag.logs.follow.tailing import Tail
+from meshdiag.logs.follow.watching import Watch, folders_of
+from meshdiag.logs.opening.files import STDIN
+from meshdiag.logs.opening.rotation import COMPRESSED, live_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from meshdiag.logs.follow.watching import Changes, Stop
     from meshdiag.logs.tally import Tally
-    from meshdiag.logs.watching import Changes, Stop
 
 
 SAMPLE = 64 * 1024

@@ -167,7 +167,7 @@ class _Zstandard:
         self.close = stream.close
 
     def readinto(self, view: memoryview) -> int:
-        from meshdiag.logs.zstdframes import is_whole
+        from meshdiag.logs.opening.zstdframes import is_whole
 
         count = int(self._stream.readinto(view))
         if not count and not is_whole(self._file.fileno()):

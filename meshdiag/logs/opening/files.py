@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import SourceError, Trouble, UsageError
-from meshdiag.logs.rotation import COMPRESSED, live_names, siblings
+from meshdiag.logs.opening.rotation import COMPRESSED, live_names, siblings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from meshdiag.logs.blocks import Block
 from meshdiag.logs.formats import Fielded
 from meshdiag.logs.matching import BUILT_IN
-from meshdiag.logs.necessary import expression, of_words
-from meshdiag.logs.regexes import alternatives
+from meshdiag.logs.scan.blocks import Block
+from meshdiag.logs.scan.necessary import expression, of_words
+from meshdiag.logs.scan.regexes import alternatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,25 +15,25 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.arriving import Arrivals
-from meshdiag.logs.blocks import Block
-from meshdiag.logs.copying import widen, write_all
+from meshdiag.logs.follow.arriving import Arrivals
+from meshdiag.logs.follow.history import history
 from meshdiag.logs.formats import Hints
-from meshdiag.logs.history import history
-from meshdiag.logs.linewise import Linewise
 from meshdiag.logs.matching import Matcher
-from meshdiag.logs.reading import local_zone
-from meshdiag.logs.scanning import Scanner
+from meshdiag.logs.opening.reading import local_zone
+from meshdiag.logs.scan.blocks import Block
+from meshdiag.logs.scan.copying import widen, write_all
+from meshdiag.logs.scan.linewise import Linewise
+from meshdiag.logs.scan.scanning import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import tzinfo
 
+    from meshdiag.logs.follow.watching import Stop
     from meshdiag.logs.formats import Format
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
     from meshdiag.logs.tally import Tally
-    from meshdiag.logs.watching import Stop
 
 MEMORY = 64 * 1024
 """Bytes of a record that are remembered while lines may still continue it."""

@@ -15,15 +15,15 @@ from collections import deque
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.compressed import MAGIC_BYTES, BrokenArchiveError, Resumed, kind_of, unpacker
-from meshdiag.logs.reels import BLOCK, HEAD, TRAIL, CutError, Known, Lines, Reel, after_last_line, identity_of
-from meshdiag.logs.rotation import COMPRESSED, siblings
+from meshdiag.logs.follow.reels import BLOCK, HEAD, TRAIL, CutError, Known, Lines, Reel, after_last_line, identity_of
+from meshdiag.logs.opening.compressed import MAGIC_BYTES, BrokenArchiveError, Resumed, kind_of, unpacker
+from meshdiag.logs.opening.rotation import COMPRESSED, siblings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from meshdiag.logs.compressed import Unpacker
-    from meshdiag.logs.reels import Identity, Shared
+    from meshdiag.logs.follow.reels import Identity, Shared
+    from meshdiag.logs.opening.compressed import Unpacker
 
 OLD_FILES = 4
 """Renamed files per name that are still read: a program may write on until it is told of the rotation."""

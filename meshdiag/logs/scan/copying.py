@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.seeking import Reach, Seeker
+from meshdiag.logs.scan.seeking import Reach, Seeker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from meshdiag.logs.blocks import Blocks
-    from meshdiag.logs.files import LogFile
-    from meshdiag.logs.finding import Search
-    from meshdiag.logs.helping import Helper
-    from meshdiag.logs.reading import OpenLog
-    from meshdiag.logs.scanning import Scanner
+    from meshdiag.logs.opening.files import LogFile
+    from meshdiag.logs.opening.reading import OpenLog
+    from meshdiag.logs.scan.blocks import Blocks
+    from meshdiag.logs.scan.finding import Search
+    from meshdiag.logs.scan.helping import Helper
+    from meshdiag.logs.scan.scanning import Scanner
 
 PARALLEL_BYTES = 64 * 1024 * 1024
 """From this much to read on, a second process helps."""
@@ -121,7 +121,7 @@ class Copier:
     def _side_by_side(self, log: OpenLog, scanner: Scanner, begin: int, end: int) -> None:
         """Copy a large part of a file in pieces, some found here and some by a second process: each takes the next
         piece when it is done with one, and what comes too early is held."""
-        from meshdiag.logs import helping
+        from meshdiag.logs.scan import helping
 
         parts = _parts(log, begin, end)
         self.flush()
@@ -190,7 +190,7 @@ class Copier:
 
 def _two() -> bool:
     """Whether a second process can be had."""
-    from meshdiag.logs import helping
+    from meshdiag.logs.scan import helping
 
     return helping.possible()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from meshdiag.logs.blocks import Block
-    from meshdiag.logs.scanning import Scanner, Span
+    from meshdiag.logs.scan.blocks import Block
+    from meshdiag.logs.scan.scanning import Scanner, Span
 
 Piece = tuple[int, bytes, bool]
 """Where a record lies in what is read, its bytes, whether it is only a neighbour."""

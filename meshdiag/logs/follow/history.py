@@ -9,19 +9,19 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.files import LogFile
-from meshdiag.logs.finding import Search
-from meshdiag.logs.rotation import siblings
+from meshdiag.logs.opening.files import LogFile
+from meshdiag.logs.opening.rotation import siblings
+from meshdiag.logs.scan.finding import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import tzinfo
 
-    from meshdiag.logs.arriving import Opened
-    from meshdiag.logs.finding import Found
+    from meshdiag.logs.follow.arriving import Opened
     from meshdiag.logs.formats import Format
-    from meshdiag.logs.reading import OpenLog
+    from meshdiag.logs.opening.reading import OpenLog
     from meshdiag.logs.record import Record
+    from meshdiag.logs.scan.finding import Found
     from meshdiag.logs.selection import Selection
     from meshdiag.logs.tally import Tally
 

@@ -11,16 +11,16 @@ from operator import add
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats import Clocked, Fielded
-from meshdiag.logs.prefilter import choose, needles
 from meshdiag.logs.record import NS, Record
+from meshdiag.logs.scan.prefilter import choose, needles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from meshdiag.logs.blocks import Block
     from meshdiag.logs.formats import Format
     from meshdiag.logs.matching import Matcher
-    from meshdiag.logs.prefilter import Finder
+    from meshdiag.logs.scan.blocks import Block
+    from meshdiag.logs.scan.prefilter import Finder
     from meshdiag.logs.tally import Tally
 
 Span = tuple[int, int]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.regexes import alternatives
+from meshdiag.logs.scan.regexes import alternatives
 
 if TYPE_CHECKING:
     from collections.abc import Callable

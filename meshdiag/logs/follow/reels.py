@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from meshdiag.logs.follow.watching import Watch
     from meshdiag.logs.tally import Tally
-    from meshdiag.logs.watching import Watch
 
 HEAD = 1024
 """Bytes of a file's start by which it is known again: under another name, in a copy, compressed."""

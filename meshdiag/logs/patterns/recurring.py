@@ -12,22 +12,22 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.finding import Search
-from meshdiag.logs.masks import masked, words
-from meshdiag.logs.merging import MERGED, merged, shape
+from meshdiag.logs.patterns.masks import masked, words
+from meshdiag.logs.patterns.merging import MERGED, merged, shape
+from meshdiag.logs.patterns.skeletons import Skeletons
 from meshdiag.logs.record import NS
-from meshdiag.logs.skeletons import Skeletons
+from meshdiag.logs.scan.finding import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import tzinfo
 
-    from meshdiag.logs.blocks import Block
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
-    from meshdiag.logs.reading import OpenLog
+    from meshdiag.logs.opening.files import LogFile
+    from meshdiag.logs.opening.reading import OpenLog
     from meshdiag.logs.record import Level, Record
-    from meshdiag.logs.scanning import Scanner
+    from meshdiag.logs.scan.blocks import Block
+    from meshdiag.logs.scan.scanning import Scanner
     from meshdiag.logs.selection import Selection
     from meshdiag.logs.tally import Tally
 

@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.blocks import Blocks
-from meshdiag.logs.compressed import MAGIC_BYTES, BrokenArchiveError, Resumed, kind_of, unpacker
-from meshdiag.logs.files import STDIN
 from meshdiag.logs.formats import Hints
+from meshdiag.logs.opening.compressed import MAGIC_BYTES, BrokenArchiveError, Resumed, kind_of, unpacker
+from meshdiag.logs.opening.files import STDIN
+from meshdiag.logs.scan.blocks import Blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
 
-    from meshdiag.logs.blocks import Sizes
-    from meshdiag.logs.compressed import Unpacker
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
+    from meshdiag.logs.opening.compressed import Unpacker
+    from meshdiag.logs.opening.files import LogFile
+    from meshdiag.logs.scan.blocks import Sizes
     from meshdiag.logs.tally import Tally
 
 SAMPLE_BYTES = 64 * 1024

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshdiag.logs.blocks import Sizes
-from meshdiag.logs.compressed import BrokenArchiveError
 from meshdiag.logs.matching import Matcher
-from meshdiag.logs.reading import OpenLog
+from meshdiag.logs.opening.compressed import BrokenArchiveError
+from meshdiag.logs.opening.reading import OpenLog
 from meshdiag.logs.record import NS
-from meshdiag.logs.scanning import Scanner
-from meshdiag.logs.seeking import Seeker
-from meshdiag.logs.surroundings import Surroundings
+from meshdiag.logs.scan.blocks import Sizes
+from meshdiag.logs.scan.scanning import Scanner
+from meshdiag.logs.scan.seeking import Seeker
+from meshdiag.logs.scan.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import tzinfo
 
-    from meshdiag.logs.blocks import Blocks
-    from meshdiag.logs.files import LogFile
     from meshdiag.logs.formats import Format
+    from meshdiag.logs.opening.files import LogFile
     from meshdiag.logs.record import Record
+    from meshdiag.logs.scan.blocks import Blocks
+    from meshdiag.logs.scan.surroundings import Piece
     from meshdiag.logs.selection import Selection
-    from meshdiag.logs.surroundings import Piece
     from meshdiag.logs.tally import Tally
 
 TAIL_BYTES = 1024 * 1024
