@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families  # noqa: E40
 from meshdiag.promql.evaluator import instant, over_range  # noqa: E402
 from meshdiag.promql.store import Store  # noqa: E402
 from meshdiag.promql.values import Options  # noqa: E402
-from meshdiag.sources.scrape.exposition import Reader  # noqa: E402
+from meshdiag.sources.exposition import Reader  # noqa: E402
 from tests.servers import prometheus  # noqa: E402
 
 if TYPE_CHECKING:

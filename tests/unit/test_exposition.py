@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from meshdiag.sources.scrape.exposition import MAX_LINE, MAX_PROBLEMS, TWICE, Reader, sample_names
+from meshdiag.sources.exposition import MAX_LINE, MAX_PROBLEMS, TWICE, Reader, sample_names
 from tests.promqltest import close
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "exposition"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.metrics import Vector
-    from meshdiag.sources.scrape.exposition import Sample
+    from meshdiag.sources.exposition import Sample
 
 COUNTERS = frozenset(metric.name for metric in METRICS if metric.kind is Kind.COUNTER)
 CONSTANTS = (START_TIME.name, MEMORY_TOTAL.name, DISK_TOTAL.name)

@@ -6,7 +6,6 @@ observed.py    the store filled from them, labelled as Prometheus would
 absence.py     why an answer is empty
 reading.py     some nodes' pages as they are, to compare with what others say
 history.py     a store from text with timestamps
-exposition.py  text format and OpenMetrics, only the families that are wanted
 transport.py, wire.py  the fast HTTP path
 """
 

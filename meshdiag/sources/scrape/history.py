@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshdiag.sources.scrape.exposition import MAX_PROBLEMS, Reader
+from meshdiag.sources.exposition import MAX_PROBLEMS, Reader
 
 if TYPE_CHECKING:
     from meshdiag.promql.store import Store, StoredSeries

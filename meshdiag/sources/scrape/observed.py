@@ -17,14 +17,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from meshdiag.promql.store import STALE_NAN, Store, StoredSeries
-from meshdiag.sources.scrape.exposition import Reader, sample_names
+from meshdiag.sources.exposition import Reader, sample_names
 from meshdiag.sources.scrape.history import MAX_TIME_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meshdiag.context import NodeAddress
-    from meshdiag.sources.scrape.exposition import Head, Page
+    from meshdiag.sources.exposition import Head, Page
     from meshdiag.sources.scrape.pages import NodePage
 
 CLOCK = "node_time_seconds"

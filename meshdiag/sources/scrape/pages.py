@@ -15,13 +15,13 @@ from urllib.parse import quote, urlencode, urljoin
 
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
+from meshdiag.sources.exposition import ACCEPT, is_openmetrics
 from meshdiag.sources.http import auth_headers, recognise, ssl_context
 from meshdiag.sources.http.address import parse_address, shown
 from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
 from meshdiag.sources.http.reply import Reply
 from meshdiag.sources.http.tls import TlsFileError
 from meshdiag.sources.http.trouble import Where, from_exception, from_status
-from meshdiag.sources.scrape.exposition import ACCEPT, is_openmetrics
 from meshdiag.sources.scrape.transport import Fetcher, Target
 from meshdiag.sources.scrape.wire import TooLarge
 

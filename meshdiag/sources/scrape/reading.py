@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshdiag.sources.scrape.exposition import TWICE, Page, Reader
+from meshdiag.sources.exposition import TWICE, Page, Reader
 from meshdiag.sources.scrape.pages import PageFetcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshdiag.context import Endpoint, NodeAddress
-    from meshdiag.sources.scrape.exposition import Sample
+    from meshdiag.sources.exposition import Sample
 
 
 @dataclass(frozen=True, slots=True)
