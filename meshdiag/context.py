@@ -126,6 +126,10 @@ class Context:
     """The streams of the mesh in Loki, as LogQL chooses them; empty: those with the label ``job``."""
     rules: tuple[str, ...] = ()
     """Prometheus' rule files, paths or globs; without any the mesh's own rules are meant."""
+    certificates: tuple[str, ...] = ()
+    """Files that hold certificates of the mesh: paths, globs or folders."""
+    peer_ca_file: Path | None = None
+    """Whose signature the nodes trust on their peer ports; without it the system's authorities."""
     log_formats: Mapping[str, str] = field(default_factory=dict)
     """The user's own log formats: a regular expression with named groups by name."""
     checks: Mapping[str, CheckSettings] = field(default_factory=dict)

@@ -58,6 +58,10 @@ def settings(loaded: Loaded) -> list[Setting]:
     found.append(Setting("logs", list(context.logs), origins["logs"]))
     if context.rules:
         found.append(Setting("rules", list(context.rules), origins["rules"]))
+    if context.certificates:
+        found.append(Setting("certificates", list(context.certificates), origins["certificates"]))
+    if context.peer_ca_file is not None:
+        found.append(Setting("peer_ca_file", str(context.peer_ca_file), origins["peer_ca_file"]))
     found.append(Setting("nodes", [_node(node) for node in context.nodes], origins["nodes"]))
     for source in SOURCES:
         found += _endpoint(source, getattr(context, source), origins)

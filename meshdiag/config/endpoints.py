@@ -66,9 +66,9 @@ def _common(reader: Reader, shape: ScrapeShape, path: KeyPath) -> EndpointSettin
     _refuse_found_secrets(reader, shape, path)
     settings = EndpointSettings(
         timeout_s=_timeout(reader, shape.timeout, (*path, "timeout")),
-        ca_file=_file(reader, shape.ca_file, (*path, "ca_file")),
-        cert_file=_file(reader, shape.cert_file, (*path, "cert_file")),
-        key_file=_file(reader, shape.key_file, (*path, "key_file")),
+        ca_file=read_path(reader, shape.ca_file, (*path, "ca_file")),
+        cert_file=read_path(reader, shape.cert_file, (*path, "cert_file")),
+        key_file=read_path(reader, shape.key_file, (*path, "key_file")),
         headers=_headers(reader, shape.headers, (*path, "headers")),
         credentials=_credentials(reader, shape, path),
     )
@@ -109,7 +109,8 @@ def _timeout(reader: Reader, value: float | str | None, path: KeyPath) -> float 
     return seconds
 
 
-def _file(reader: Reader, value: str | None, path: KeyPath) -> Path | None:
+def read_path(reader: Reader, value: str | None, path: KeyPath) -> Path | None:
+    """A file that a key names, from the folder of the configuration."""
     if value is None:
         return None
     if not value or "\0" in value:
@@ -172,7 +173,7 @@ def _credentials(reader: Reader, shape: ScrapeShape, path: KeyPath) -> Credentia
 def _reference(reader: Reader, kind: SecretKind, value: str | list[str], path: KeyPath) -> str | None:
     text = value if isinstance(value, str) else shlex.join(value)
     if kind is SecretKind.FILE:
-        file = _file(reader, text, path)
+        file = read_path(reader, text, path)
         return None if file is None else str(file)
     if kind is SecretKind.ENV and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
         reader.problem(path, "expects the name of an environment variable")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SOURCES = ("prometheus", "alertmanager", "grafana", "loki", "jaeger")
 """The outside systems that have an address, by their field in ``Context``."""
 
+CERTIFICATE_KEYS = ("certificates", "peer_ca_file")
+"""Where the mesh's certificates lie and who has signed them, by their fields in ``Context``."""
+
 BUILT_IN = "built-in"
 
 
@@ -77,6 +80,8 @@ class ContextSettings:
     loki_selector: str | None = None
     logs: tuple[str, ...] | None = None
     rules: tuple[str, ...] | None = None
+    certificates: tuple[str, ...] | None = None
+    peer_ca_file: Path | None = None
     nodes: tuple[NodeAddress, ...] | None = None
     node_files: tuple[NodeFiles, ...] | None = None
     endpoints: dict[str, EndpointSettings] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.config.addresses import is_local, origin_of
-from meshdiag.config.layers import BUILT_IN, SOURCES, Standing
+from meshdiag.config.layers import BUILT_IN, CERTIFICATE_KEYS, SOURCES, Standing
 from meshdiag.config.nodefiles import Labels, read_node_files
 from meshdiag.config.words import key_text
 from meshdiag.context import CheckSettings, Context, Endpoint
@@ -43,7 +43,7 @@ def merge(name: str, layers: Sequence[Layer]) -> Merged:
     merged = Merged(Context(name=name))
     parts = [(layer, settings) for layer in layers for settings in _parts(layer, name)]
     values: dict[str, Any] = {}
-    for key in ("job", "node_label", "role_label", "peer_label", "loki_selector", "logs", "rules"):
+    for key in ("job", "node_label", "role_label", "peer_label", "loki_selector", "logs", "rules", *CERTIFICATE_KEYS):
         merged.origins[key] = BUILT_IN
         for _, settings in parts:
             if (value := getattr(settings, key)) is not None:

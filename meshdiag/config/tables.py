@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.config.addresses import node_address
-from meshdiag.config.endpoints import read_endpoint, read_scrape, resolve
-from meshdiag.config.layers import SOURCES, CheckLayer, ContextSettings, Layer, NodeFiles
+from meshdiag.config.endpoints import read_endpoint, read_path, read_scrape, resolve
+from meshdiag.config.layers import CERTIFICATE_KEYS, SOURCES, CheckLayer, ContextSettings, Layer, NodeFiles
 from meshdiag.config.logformats import read_log_formats
 from meshdiag.config.shapes import CheckShape, ContextShape, FileShape, NodeShape, Reader
 from meshdiag.context import CheckSettings
@@ -47,7 +47,7 @@ def read_layer(file: ConfigFile) -> tuple[Layer, list[ConfigError]]:
 def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> ContextSettings:
     shape = reader.read(table, path, ContextShape)
     settings = ContextSettings(checks=_checks(reader, shape.checks, (*path, "checks")))
-    for key in ("job", *LABEL_KEYS, "loki_selector", "logs", "rules", "nodes", "node_files"):
+    for key in ("job", *LABEL_KEYS, "loki_selector", "logs", "rules", *CERTIFICATE_KEYS, "nodes", "node_files"):
         if getattr(shape, key) is not None:
             settings.origins[key] = reader.file.origin((*path, key))
     settings.job = _text(reader, shape.job, (*path, "job"))
@@ -64,9 +64,11 @@ def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> Context
 
 
 def _addresses(reader: Reader, shape: ContextShape, settings: ContextSettings, path: KeyPath) -> None:
-    """The nodes, the logs and the rule files of a context."""
+    """The nodes, the logs, the rule files and the certificates of a context."""
     settings.logs = _paths(reader, shape.logs, (*path, "logs"))
     settings.rules = _paths(reader, shape.rules, (*path, "rules"))
+    settings.certificates = _paths(reader, shape.certificates, (*path, "certificates"))
+    settings.peer_ca_file = read_path(reader, shape.peer_ca_file, (*path, "peer_ca_file"))
     if shape.nodes is not None:
         read = [_node(reader, value, (*path, "nodes", index)) for index, value in enumerate(shape.nodes)]
         settings.nodes = tuple(node for node in read if node is not None)

@@ -395,3 +395,14 @@ def test_the_nodes_of_this_machine_say_nothing_of_a_mesh_elsewhere(world: World)
     assert far.context.nodes == ()
     assert "elsewhere" in far.origins["nodes"]
     assert len(near.context.nodes) == 3
+
+
+def test_certificates_are_looked_for_from_the_folder_of_the_file(world: World) -> None:
+    """Where the mesh's certificates lie, and whose signature its nodes trust, stand in a context and are shown."""
+    world.found('[contexts.local]\ncertificates = ["tls/*.pem"]\npeer_ca_file = "ca.pem"\n')
+    loaded = world.load()
+    assert loaded.context.certificates == (str(world.project / "tls/*.pem"),)
+    assert loaded.context.peer_ca_file == world.project / "ca.pem"
+    shown = {one.key: one.origin for one in settings(loaded)}
+    assert (shown["certificates"], shown["peer_ca_file"]) == ("./meshdiag.toml:2", "./meshdiag.toml:3")
+    assert "peer_ca_file = " in as_toml(loaded)
