@@ -44,13 +44,15 @@ class LabOptions:
 class Lab:
     """A lab that runs.
 
-    ``environment`` are the variables that point programs at it. ``faulty`` maps each fault to the names of the
+    ``environment`` are the variables that point programs at it. ``ca_file`` is whose signature the nodes' peer ports
+    show. ``faulty`` maps each fault to the names of the
     nodes it hit. The server addresses are None where the server was not asked for.
     """
 
     options: LabOptions
     directory: Path
     config_file: Path
+    ca_file: Path
     nodes: tuple[ServedNode, ...]
     guard: Guard = field(repr=False)
     mesh: Mesh = field(repr=False)
@@ -91,6 +93,7 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
     """
     from contextlib import AsyncExitStack
 
+    from meshdiag.lab.certificates import Authority
     from meshdiag.lab.guard import Guard
     from meshdiag.lab.journals import Journals
     from meshdiag.lab.nodes import NodeServers
@@ -102,7 +105,8 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
     async with AsyncExitStack() as stack:
         guard = Guard()
         stack.push_async_callback(guard.close)
-        nodes = NodeServers(mesh)
+        authority = Authority(guard.directory / "tls", mesh.origin)
+        nodes = NodeServers(mesh, authority)
         stack.push_async_callback(nodes.close)
         await nodes.start()
         journals = Journals(mesh, guard.directory)
@@ -114,6 +118,7 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
             options,
             guard.directory,
             config_file,
+            authority.ca_file,
             nodes.nodes,
             guard,
             mesh,

@@ -40,7 +40,8 @@ class Expectation:
     """What a check should say: its verdict, on which nodes (names; none means the mesh as a whole).
 
     ``needs`` is what the check must be able to ask for it: ``metrics``, ``prometheus``, ``history`` (Prometheus
-    with a past) or ``logs``. An expectation that is not ``certain`` may be said and need not.
+    with a past), ``logs`` or ``wire`` (a look at the nodes' peer ports). An expectation that is not ``certain`` may
+    be said and need not.
     """
 
     check: str
@@ -457,8 +458,47 @@ def attack(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation]:
 @fault("cert-expiring", "A trainer's certificate expires in four days.")
 def cert_expiring(mesh: Mesh, hit: Sequence[Node], _onset: float) -> list[Expectation]:
     for node in hit:
-        _drive(node, catalog.CERT_EXPIRY, Line(4.2, mesh.origin, -1 / DAY_S), -math.inf)
-    return [Expectation("security.certificates", Verdict.FAIL, _names(hit))]
+        _certify(mesh, node, 4.2)
+    return [
+        Expectation("security.certificates", Verdict.FAIL, _names(hit)),
+        Expectation("certs.expiry", Verdict.FAIL, _names(hit), "wire"),
+    ]
+
+
+@fault("cert-expired", "A trainer's certificate expired two days ago, and it serves it still.")
+def cert_expired(mesh: Mesh, hit: Sequence[Node], _onset: float) -> list[Expectation]:
+    for node in hit:
+        _certify(mesh, node, -2.3)
+    return [
+        Expectation("security.certificates", Verdict.FAIL, _names(hit)),
+        Expectation("certs.expiry", Verdict.FAIL, _names(hit), "wire"),
+    ]
+
+
+@fault("cert-wrong-host", "A trainer serves the certificate of a host that is gone: it names no address of its own.")
+def cert_wrong_host(mesh: Mesh, hit: Sequence[Node], _onset: float) -> list[Expectation]:
+    for node in hit:
+        node.served_host = "retired-node.mesh.example"
+    return [Expectation("certs.host", Verdict.FAIL, _names(hit), "wire")]
+
+
+@fault(
+    "cert-not-reloaded",
+    "A trainer's certificate was renewed and not reloaded: its metric says 41 days, its peer port serves 3.",
+)
+def cert_not_reloaded(mesh: Mesh, hit: Sequence[Node], _onset: float) -> list[Expectation]:
+    for node in hit:
+        _certify(mesh, node, 41.0, served_days=3.0)
+    return [
+        Expectation("certs.metric-truth", Verdict.FAIL, _names(hit), "wire"),
+        Expectation("certs.expiry", Verdict.FAIL, _names(hit), "wire"),
+    ]
+
+
+def _certify(mesh: Mesh, node: Node, told_days: float, served_days: float | None = None) -> None:
+    """Let a node tell of a certificate with so many days left when the lab begins, and serve it, or another one."""
+    _drive(node, catalog.CERT_EXPIRY, Line(told_days, mesh.origin, -1 / DAY_S), -math.inf)
+    node.served_days = served_days
 
 
 # Logs

@@ -1,4 +1,4 @@
-"""Serves the simulated nodes on loopback: for each a metrics page over HTTP and a peer port.
+"""Serves the simulated nodes on loopback: for each a metrics page over HTTP and a peer port that speaks TLS.
 
 All of them live in one event loop. A node that is down keeps its ports reserved and closed: connections are
 refused, and nobody else can take the port.
@@ -17,10 +17,12 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from meshdiag.lab.pages import page
+from meshdiag.lab.peerport import PeerConnection, PeerPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from meshdiag.lab.certificates import Authority
     from meshdiag.lab.pages import Page
     from meshdiag.lab.simulation import Mesh, Node
 
@@ -45,8 +47,9 @@ class ServedNode:
 class NodeServers:
     """The listeners of a mesh. ``clock`` answers the present moment (seconds since the epoch)."""
 
-    def __init__(self, mesh: Mesh, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, mesh: Mesh, authority: Authority, clock: Callable[[], float] = time.time) -> None:
         self.mesh = mesh
+        self.authority = authority
         self.clock = clock
         self.nodes: tuple[ServedNode, ...] = ()
         self._servers: list[asyncio.Server] = []
@@ -71,7 +74,8 @@ class NodeServers:
     async def _serve(self, node: Node) -> ServedNode:
         pages = _Pages(node, self.mesh.origin)
         metrics = await self._listen(node, lambda: _HttpConnection(self, pages))
-        peer = await self._listen(node, lambda: _PeerConnection(self, node.name))
+        port = PeerPort(node, (LOOPBACK,), self.authority, self.mesh.origin)
+        peer = await self._listen(node, lambda: PeerConnection(self, port))
         url = f"http://{LOOPBACK}:{metrics}/metrics"
         instance, peer_address = f"{LOOPBACK}:{metrics}", f"{LOOPBACK}:{peer}"
         return ServedNode(node.name, node.role.value, instance, url, peer_address, up=not node.is_down)
@@ -191,19 +195,3 @@ class _HttpConnection(asyncio.Protocol):
         self.transport.write(head.encode("latin-1") + (body if body_sent else b""))
         if closing:
             self.transport.close()
-
-
-class _PeerConnection(asyncio.Protocol):
-    """One connection to a peer port: a line of greeting, then silence until the other side goes."""
-
-    def __init__(self, servers: NodeServers, name: str) -> None:
-        self.servers, self.name = servers, name
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self.servers.opened(self.transport)
-        self.transport.write(f"agent-mesh/1 {self.name}\n".encode())
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.servers.closed(self.transport)

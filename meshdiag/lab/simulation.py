@@ -78,7 +78,8 @@ class Family:
 @dataclass(slots=True)
 class Node:
     """One node. ``down_since`` is when it died; ``clock_ahead_s`` is how far its clock is wrong; ``lost`` tells
-    since when a peer is no longer connected."""
+    since when a peer is no longer connected. The certificate that it serves is for it and for as long as its metric
+    says, unless ``served_days`` (left when the lab begins) or ``served_host`` say otherwise."""
 
     index: int
     name: str
@@ -90,6 +91,8 @@ class Node:
     clock_ahead_s: float = 0.0
     clock_wrong_since: float = math.inf
     lost: dict[str, float] = field(default_factory=dict)
+    served_days: float | None = None
+    served_host: str = ""
 
     @property
     def is_down(self) -> bool:

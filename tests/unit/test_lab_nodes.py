@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import os
 import resource
+import ssl
 import tomllib
 from email.utils import parsedate_to_datetime
 
@@ -70,13 +71,15 @@ async def test_rubbish_is_refused_and_the_connection_closed(rubbish: bytes) -> N
 
 
 async def test_a_peer_port_greets_with_the_node_s_name() -> None:
-    """Whoever connects to a peer port reads one line that names the node."""
+    """Whoever speaks TLS to a peer port, and trusts the lab's authority, reads one line that names the node."""
     async with running() as lab:
+        trusting = ssl.create_default_context(cafile=str(lab.ca_file))
         for node in lab.nodes:
             host, port = node.peer.split(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
             assert await asyncio.wait_for(reader.readline(), 5) == f"agent-mesh/1 {node.name}\n".encode()
             writer.close()
+            await asyncio.wait_for(writer.wait_closed(), 5)
 
 
 async def test_a_dead_node_refuses_on_both_ports() -> None:
