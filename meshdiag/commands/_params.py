@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     MomentType = click.ParamType[datetime]
     RangeType = click.ParamType[Range]
     CountType = click.ParamType[int]
+    MethodsType = click.ParamType[tuple[str, ...]]
 else:  # not every supported click makes it generic
-    DurationType = MomentType = RangeType = CountType = click.ParamType
+    DurationType = MomentType = RangeType = CountType = MethodsType = click.ParamType
 
+
+METHOD_NAMES = ("auto", "icmp", "tcp", "tls", "http")
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """A moment that was read off another machine's clock may lie a little ahead of this one's."""
@@ -50,6 +53,32 @@ class Gap(Duration):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Read the text; a value that is one already passes through."""
         return timedelta() if value in ("0", "0s") else super().convert(value, param, ctx)
+
+
+class Interval(Gap):
+    """A duration such as ``0.2s``; a bare number is seconds, as ping takes them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read the text; a value that is one already passes through."""
+        text = str(value)
+        bare = text.replace(".", "", 1)
+        return super().convert(f"{text}s" if bare.isascii() and bare.isdigit() else value, param, ctx)
+
+
+class Methods(MethodsType):
+    """One way of probing, or several with commas between them; the command receives their names, none for ``auto``."""
+
+    name = "method"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Read the text; a value that is one already passes through."""
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip().lower() for name in str(value).split(",")]
+        for name in names:
+            if name not in METHOD_NAMES:
+                self.fail(f"{name[:40]!r} is none of {', '.join(METHOD_NAMES)}", param, ctx)
+        return () if "auto" in names else tuple(dict.fromkeys(names))
 
 
 class Moment(MomentType):
@@ -117,5 +146,7 @@ CONFIG = ConfigFile(dir_okay=False)
 COUNT = Count()
 DURATION = Duration()
 GAP = Gap()
+INTERVAL = Interval()
+METHODS = Methods()
 MOMENT = Moment()
 RANGE = NagiosRange()
