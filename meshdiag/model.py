@@ -166,17 +166,22 @@ class Column:
     title: str
     kind: str = "text"
     unit: str | None = None
+    detail: bool = False
+    """For programs alone: a terminal does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """The rows of a data command (``query``, ``nodes``, ``alerts`` …): one mapping a row, keyed by column.
-    ``empty`` says why there are none, where that is more than that there is nothing."""
+    ``empty`` says why there are none, where that is more than that there is nothing. ``noun`` is what a row is called
+    in the names of metrics (``cert``), ``keys`` the columns that tell rows apart there; without them no metrics."""
 
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Any], ...]
     title: str = ""
     empty: str = ""
+    noun: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

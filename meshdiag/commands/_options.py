@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-REPORT_FORMATS = ("table", "json", "junit", "short")
-DATA_FORMATS = ("table", "json", "csv", "junit", "short")
+REPORT_FORMATS = ("table", "json", "junit", "short", "openmetrics")
+DATA_FORMATS = ("table", "json", "csv", "junit", "short", "openmetrics")
 URL_FLAGS = ("prometheus", "alertmanager")
 
 

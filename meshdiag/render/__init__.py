@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from meshdiag.model import Report
 
-FORMATS = ("table", "json", "junit", "short", "csv")
+FORMATS = ("table", "json", "junit", "short", "csv", "openmetrics")
 
 
 def render_report(
@@ -63,6 +63,10 @@ def _text(report: Report, fmt: str, encoding: str) -> str:
         from meshdiag.render.short import to_short
 
         return _encodable(to_short(report), encoding)
+    if fmt == "openmetrics":
+        from meshdiag.render.openmetrics import to_openmetrics
+
+        return _encodable(to_openmetrics(report), encoding)
     raise ValueError(f"no renderer is called {fmt!r}; there are {', '.join(FORMATS)}")
 
 

@@ -70,7 +70,7 @@ def print_table(page: Page, table: Table, *, width: int | None, most: int | None
         page.prose(page.look.text(table.empty or "no rows", DIM))
         return
     rows = table.rows[:most]
-    columns = [_fit(page, column, rows, utc) for column in table.columns]
+    columns = [_fit(page, column, rows, utc) for column in table.columns if not column.detail]
     left_out = [] if width is None else _squeeze(columns, width)
     _draw_trends(page, columns)
     _print_lines(page, [*_header(page, columns)])
