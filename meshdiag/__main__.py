@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING, NoReturn
 
 from meshdiag.errors import MeshdiagError
@@ -31,13 +31,7 @@ def main() -> NoReturn:
     # among them at every turn, and once more at exit, takes longer than judging them.
     gc.set_threshold(RARELY)
     _open_closed_streams()
-    code = _flush(run(sys.argv[1:]))
-    gc.freeze()
-    if threading.active_count() > 1:
-        # A name server that never answers holds a thread that cannot be stopped. The answer is printed; waiting
-        # for that thread at exit would break the deadline.
-        os._exit(code)
-    sys.exit(code)
+    _leave(_flush(run(sys.argv[1:])))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -95,6 +89,13 @@ def _open_closed_streams() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (it stays open as long as the process)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process once the answer is printed. What waits for the end (temporary folders) is done; the interpreter
+    is not taken down object by object, nor waited for threads: one that asks a name server cannot be stopped."""
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def _unwritten(error: OSError) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING
 
 import click
@@ -26,12 +25,20 @@ class Commands(click.Group):
     called or listed. Modules whose name begins with an underscore are no commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        import pkgutil
+
         return sorted(module.name for module in pkgutil.iter_modules(commands.__path__) if module.name[0] != "_")
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if not cmd_name.isidentifier() or cmd_name[0] == "_":
             return None
-        found = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        name = f"{commands.__name__}.{cmd_name}"
+        try:
+            found = importlib.import_module(name).command
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            return None
         assert isinstance(found, click.Command)
         return found
 

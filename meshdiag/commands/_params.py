@@ -13,15 +13,18 @@ from meshdiag.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
     from meshdiag.model import Range
 
     DurationType = click.ParamType[timedelta]
     MomentType = click.ParamType[datetime]
     RangeType = click.ParamType[Range]
     CountType = click.ParamType[int]
+    FileType = click.ParamType[Path]
     MethodsType = click.ParamType[tuple[str, ...]]
 else:  # not every supported click makes it generic
-    DurationType = MomentType = RangeType = CountType = MethodsType = click.ParamType
+    DurationType = MomentType = RangeType = CountType = FileType = MethodsType = click.ParamType
 
 
 METHOD_NAMES = ("auto", "icmp", "tcp", "tls", "http")
@@ -132,17 +135,23 @@ class Count(CountType):
         return int(value)
 
 
-class ConfigFile(click.Path):
+class ConfigFile(FileType):
     """A file's name; the command receives a ``pathlib.Path``, whose import waits until there is one."""
+
+    name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Check that it may be a file."""
         from pathlib import Path
 
-        return Path(os.fsdecode(super().convert(value, param, ctx)))
+        return Path(os.fsdecode(click.Path(dir_okay=False).convert(value, param, ctx)))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete it as the shell completes files."""
+        return click.Path(dir_okay=False).shell_complete(ctx, param, incomplete)
 
 
-CONFIG = ConfigFile(dir_okay=False)
+CONFIG = ConfigFile()
 COUNT = Count()
 DURATION = Duration()
 GAP = Gap()
