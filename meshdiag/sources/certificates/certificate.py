@@ -52,11 +52,11 @@ class Found:
     """What one place gave.
 
     ``source``: a path (for an entry of a manifest ``path#namespace/name/key``) or ``host:port``. ``kind``: ``pem``,
-    ``der``, ``pkcs12``, ``tls``, ``starttls``, ``kubeconfig``, ``secret``, ``configmap``; ``file`` or ``directory`` where nothing
-    could be read. ``chain``: in the order in which it was sent; a file's certificates in the file's order.
-    ``host``: the name or address that the first certificate must be valid for, empty for files. ``trouble``: one
-    sentence, why there is nothing or less than there is (refused, timeout, wrong password, too many to read).
-    ``tls_version``: as ``TLSv1.3``; ``alpn``: the protocol agreed on.
+    ``der``, ``pkcs7``, ``pkcs12``, ``tls``, ``starttls``, ``kubeconfig``, ``secret``, ``configmap``; ``file`` or
+    ``directory`` where nothing could be read. ``chain``: in the order in which it was sent; a file's certificates in
+    the file's order. ``host``: the name or address that the first certificate must be valid for, empty for files.
+    ``trouble``: one sentence, why there is nothing or less than there is (refused, timeout, wrong password, too many
+    to read). ``tls_version``: as ``TLSv1.3``; ``alpn``: the protocol agreed on.
     """
 
     source: str
