@@ -40,6 +40,7 @@ def _settings(lab: Lab, logs: Iterable[Path]) -> str:
         f"[contexts.{CONTEXT}]",
         f"job = {_text(JOB)}",
         f"logs = [{', '.join(_text(str(path)) for path in logs)}]",
+        f"peer_ca_file = {_text(str(lab.ca_file))}",
         *(f"{name} = false" for name in off),
     ]
     for name, url in servers.items():
