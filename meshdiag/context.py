@@ -57,11 +57,24 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Blackbox:
+    """The blackbox_exporters beside the nodes, which probe from there. In ``url`` ``{host}`` stands for the host of
+    each node; ``module`` is one of theirs. ``timeout_s`` bounds one probe, ``count`` is how often a link is probed.
+    """
+
+    url: str = "http://{host}:9115"
+    module: str = "tcp_connect"
+    timeout_s: float = 2.0
+    count: int = 3
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeAddress:
     """A node that is expected to exist: where its metrics page is, and what else is known of it.
 
     ``instance`` is the label that Prometheus gives it (host:port by default), ``peer`` its peer-to-peer
-    address (``host:port``).
+    address (``host:port``), ``blackbox`` the URL of its own blackbox_exporter where the context's pattern is not it.
     """
 
     url: str
@@ -69,6 +82,7 @@ class NodeAddress:
     name: str = ""
     role: str = ""
     peer: str = ""
+    blackbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +126,11 @@ class Context:
     grafana: Endpoint | None = Endpoint("http://localhost:3000")
     loki: Endpoint | None = Endpoint("http://localhost:3100")
     jaeger: Endpoint | None = Endpoint("http://localhost:16686")
+    tempo: Endpoint | None = None
+    """Asked for traces in Jaeger's place, where there is one."""
     scrape: Endpoint = Endpoint("http://localhost", timeout_s=3.0)
     """How node pages are fetched (timeout, TLS, credentials); the addresses are the nodes' own."""
+    blackbox: Blackbox | None = Blackbox()
     nodes: tuple[NodeAddress, ...] = (
         NodeAddress("http://localhost:9090/metrics", "localhost:9090", role="bootstrap"),
         NodeAddress("http://localhost:9091/metrics", "localhost:9091", role="trainer"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from meshdiag.config.loading import Loaded
-    from meshdiag.context import Credentials, Endpoint, NodeAddress
+    from meshdiag.context import Blackbox, Credentials, Endpoint, NodeAddress
 
 HARMLESS_HEADERS = frozenset(
     {"x-scope-orgid", "thanos-tenant", "user-agent", "accept", "host", "accountid", "projectid"}
@@ -66,6 +66,7 @@ def settings(loaded: Loaded) -> list[Setting]:
     for source in SOURCES:
         found += _endpoint(source, getattr(context, source), origins)
     found += [one for one in _endpoint("scrape", context.scrape, origins) if one.key != "scrape.url"]
+    found += _blackbox(context.blackbox, origins)
     for id_, regex in context.log_formats.items():
         name = key_text(("logs", "formats", id_, "regex"))
         found.append(Setting(name, regex, origins.get(name, BUILT_IN)))
@@ -136,6 +137,18 @@ def _endpoint(name: str, endpoint: Endpoint | None, origins: Mapping[str, str]) 
         yield from _credentials(name, endpoint.credentials, origins.get(f"{name}.credentials", BUILT_IN))
 
 
+def _blackbox(blackbox: Blackbox | None, origins: Mapping[str, str]) -> Iterator[Setting]:
+    if blackbox is None:
+        yield Setting("blackbox", False, origins["blackbox.url"])
+        return
+    values: dict[str, Any] = {"url": blackbox.url, "module": blackbox.module}
+    values |= {"timeout": format_duration(blackbox.timeout_s), "count": blackbox.count}
+    if blackbox.ca_file is not None:
+        values["ca_file"] = str(blackbox.ca_file)
+    for key, value in values.items():
+        yield Setting(f"blackbox.{key}", value, origins.get(f"blackbox.{key}", BUILT_IN))
+
+
 def _credentials(name: str, credentials: Credentials, origin: str) -> Iterator[Setting]:
     family = "token"
     if credentials.username is not None:
@@ -145,8 +158,8 @@ def _credentials(name: str, credentials: Credentials, origin: str) -> Iterator[S
 
 
 def _node(node: NodeAddress) -> dict[str, str]:
-    fields = {"url": node.url, "instance": node.instance, "name": node.name, "role": node.role, "peer": node.peer}
-    return {key: value for key, value in fields.items() if value}
+    keys = ("url", "instance", "name", "role", "peer", "blackbox")
+    return {key: value for key in keys if (value := getattr(node, key))}
 
 
 def _node_text(node: Mapping[str, str]) -> str:

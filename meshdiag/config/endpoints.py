@@ -65,7 +65,7 @@ def _set_url(reader: Reader, settings: EndpointSettings, text: str, path: KeyPat
 def _common(reader: Reader, shape: ScrapeShape, path: KeyPath) -> EndpointSettings:
     _refuse_found_secrets(reader, shape, path)
     settings = EndpointSettings(
-        timeout_s=_timeout(reader, shape.timeout, (*path, "timeout")),
+        timeout_s=read_timeout(reader, shape.timeout, (*path, "timeout")),
         ca_file=read_path(reader, shape.ca_file, (*path, "ca_file")),
         cert_file=read_path(reader, shape.cert_file, (*path, "cert_file")),
         key_file=read_path(reader, shape.key_file, (*path, "key_file")),
@@ -95,7 +95,8 @@ def _refuse_found_secrets(reader: Reader, shape: ScrapeShape, path: KeyPath) -> 
             )
 
 
-def _timeout(reader: Reader, value: float | str | None, path: KeyPath) -> float | None:
+def read_timeout(reader: Reader, value: float | str | None, path: KeyPath) -> float | None:
+    """A limit on one request, in seconds."""
     if value is None:
         return None
     try:

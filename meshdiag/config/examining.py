@@ -71,6 +71,9 @@ def examine(place: Place, known_checks: Iterable[str], context: str | None = Non
 
 def _missing(merged: Merged, environ: Mapping[str, str]) -> Iterator[ConfigError]:
     """What the context names and is not there."""
+    blackbox = merged.context.blackbox
+    if blackbox is not None and blackbox.ca_file is not None and (what := _unreadable(blackbox.ca_file)):
+        yield ConfigError(f"{merged.origins['blackbox.ca_file']}: blackbox.ca_file: {what}")
     for name in (*SOURCES, "scrape"):
         endpoint: Endpoint | None = getattr(merged.context, name)
         if endpoint is None:

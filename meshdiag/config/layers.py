@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from meshdiag.context import CheckSettings, Credentials, NodeAddress
 
-SOURCES = ("prometheus", "alertmanager", "grafana", "loki", "jaeger")
+SOURCES = ("prometheus", "alertmanager", "grafana", "loki", "jaeger", "tempo")
 """The outside systems that have an address, by their field in ``Context``."""
 
 CERTIFICATE_KEYS = ("certificates", "peer_ca_file")
@@ -49,6 +49,19 @@ class EndpointSettings:
     key_file: Path | None = None
     headers: Mapping[str, str] | None = None
     credentials: Credentials | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class BlackboxSettings:
+    """What a layer says of the blackbox_exporters beside the nodes. ``off``: this mesh has none."""
+
+    off: bool = False
+    url: str | None = None
+    module: str | None = None
+    timeout_s: float | None = None
+    count: int | None = None
+    ca_file: Path | None = None
     origins: dict[str, str] = field(default_factory=dict)
 
 
@@ -85,6 +98,7 @@ class ContextSettings:
     nodes: tuple[NodeAddress, ...] | None = None
     node_files: tuple[NodeFiles, ...] | None = None
     endpoints: dict[str, EndpointSettings] = field(default_factory=dict)
+    blackbox: BlackboxSettings | None = None
     checks: dict[str, CheckLayer] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.config.addresses import is_local, origin_of
+from meshdiag.config.blackbox import merge_blackbox
 from meshdiag.config.layers import BUILT_IN, CERTIFICATE_KEYS, SOURCES, Standing
 from meshdiag.config.nodefiles import Labels, read_node_files
 from meshdiag.config.words import key_text
@@ -56,6 +57,7 @@ def merge(name: str, layers: Sequence[Layer]) -> Merged:
     if nodes_from < 0:
         _forget_built_in_nodes(merged)
     _merge_scrape(merged, parts, nodes_from)
+    _merge_blackbox(merged, parts)
     _merge_checks(merged, layers, name)
     _merge_log_formats(merged, layers)
     return merged
@@ -169,6 +171,13 @@ def _merge_scrape(merged: Merged, parts: Sequence[tuple[Layer, ContextSettings]]
     endpoint = fold.finish()
     assert endpoint is not None
     merged.context = replace(merged.context, scrape=endpoint)
+
+
+def _merge_blackbox(merged: Merged, parts: Sequence[tuple[Layer, ContextSettings]]) -> None:
+    said = [settings.blackbox for _, settings in parts if settings.blackbox is not None]
+    blackbox, origins = merge_blackbox(merged.context.blackbox, said)
+    merged.context = replace(merged.context, blackbox=blackbox)
+    merged.origins.update(origins)
 
 
 def _merge_nodes(merged: Merged, parts: Sequence[tuple[Layer, ContextSettings]]) -> int:

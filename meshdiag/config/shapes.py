@@ -64,7 +64,9 @@ class ContextShape(msgspec.Struct):
     grafana: bool | str | dict[str, Any] | None = None
     loki: bool | str | dict[str, Any] | None = None
     jaeger: bool | str | dict[str, Any] | None = None
+    tempo: bool | str | dict[str, Any] | None = None
     scrape: dict[str, Any] | None = None
+    blackbox: bool | str | dict[str, Any] | None = None
     checks: dict[str, dict[str, Any]] = {}
 
 
@@ -91,6 +93,16 @@ class EndpointShape(ScrapeShape):
     url: str | None = None
 
 
+class BlackboxShape(msgspec.Struct):
+    """``[contexts.NAME.blackbox]``: the blackbox_exporters beside the nodes."""
+
+    url: str | None = None
+    module: str | None = None
+    timeout: float | str | None = None
+    count: int | None = None
+    ca_file: str | None = None
+
+
 class NodeShape(msgspec.Struct):
     """``[[contexts.NAME.nodes]]``."""
 
@@ -100,6 +112,7 @@ class NodeShape(msgspec.Struct):
     role: str = ""
     instance: str = ""
     peer: str = ""
+    blackbox: str = ""
 
 
 class CheckShape(msgspec.Struct):

@@ -31,7 +31,7 @@ STARTER = """\
 #node_files = ["targets/*.json"] # or the files of Prometheus' file_sd
 #grafana = false                 # a source that this mesh does not have
 
-# How to reach a source: prometheus, alertmanager, grafana, loki, jaeger.
+# How to reach a source: prometheus, alertmanager, grafana, loki, jaeger, tempo.
 #[contexts.prod.prometheus]
 #url = "https://prometheus.example:9090/base/path"
 #timeout = "5s"
@@ -48,6 +48,13 @@ STARTER = """\
 # How the nodes' own pages are fetched: the same keys, without url.
 #[contexts.prod.scrape]
 #timeout = "3s"
+
+# The blackbox_exporters beside the nodes, for 'meshdiag peers --matrix'; {host} is the host of each node.
+#[contexts.prod.blackbox]
+#url = "http://{host}:9115"
+#module = "tcp_connect"          # one of their blackbox.yml
+#timeout = "2s"                  # for one probe
+#count = 3                       # probes of each link
 
 # Thresholds: a number moves the default bound, a text is a range as Nagios writes it. 'meshdiag checks' lists them.
 #[contexts.prod.checks."consensus.round-duration"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from meshdiag.config.addresses import node_address
+from meshdiag.config.addresses import clean_url, node_address
+from meshdiag.config.blackbox import read_blackbox
 from meshdiag.config.endpoints import read_endpoint, read_path, read_scrape, resolve
 from meshdiag.config.layers import CERTIFICATE_KEYS, SOURCES, CheckLayer, ContextSettings, Layer, NodeFiles
 from meshdiag.config.logformats import read_log_formats
@@ -60,6 +62,8 @@ def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> Context
             settings.endpoints[name] = read_endpoint(reader, value, (*path, name))
     if shape.scrape is not None:
         settings.endpoints["scrape"] = read_scrape(reader, shape.scrape, (*path, "scrape"))
+    if shape.blackbox is not None:
+        settings.blackbox = read_blackbox(reader, shape.blackbox, (*path, "blackbox"))
     return settings
 
 
@@ -100,11 +104,21 @@ def _node(reader: Reader, value: str | dict[str, Any], path: KeyPath) -> NodeAdd
         if not getattr(shape, key).isprintable():
             reader.problem((*path, key), "expects text without control characters")
     try:
-        return node_address(address, name=shape.name, role=shape.role, instance=shape.instance, peer=shape.peer)
+        node = node_address(address, name=shape.name, role=shape.role, instance=shape.instance, peer=shape.peer)
     except ValueError as error:
         key = "address" if shape.url is None else "url"
         reader.problem(path if isinstance(value, str) else (*path, key), str(error))
         return None
+    return replace(node, blackbox=_exporter(reader, shape.blackbox, (*path, "blackbox")))
+
+
+def _exporter(reader: Reader, text: str, path: KeyPath) -> str:
+    """The URL of a node's own blackbox_exporter, "" where none is given."""
+    try:
+        return clean_url(text) if text else ""
+    except ValueError as error:
+        reader.problem(path, str(error))
+        return ""
 
 
 def _checks(reader: Reader, tables: Mapping[str, dict[str, Any]], path: KeyPath) -> dict[str, CheckLayer]:
