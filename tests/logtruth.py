@@ -188,6 +188,9 @@ _UNLEVELLED = (
 _PARTIAL = ("logfile_bad_syslog.0", "logfile_bad_access_log.0")
 """Files with lines that their format does not match and that are no continuation."""
 
+_FURTHER = ("DETAIL", "HINT", "QUERY", "CONTEXT", "STATEMENT", "LOCATION", "BACKTRACE")
+"""What PostgreSQL's manual lists as parts of one message, each on a line of its own: they continue the record."""
+
 
 def lnav_files() -> list[Truth]:
     """lnav's fixture files of which the format is known."""
@@ -197,7 +200,8 @@ def lnav_files() -> list[Truth]:
         name = row["file"]
         truth = found.setdefault(name, Truth(name, lines_of(FOLDER / "lnav" / "files" / name)))
         truth.whole = name not in _PARTIAL
-        truth.records[row["line_no"] - 1] = _lnav(row)
+        if row.get("level_text") not in _FURTHER:
+            truth.records[row["line_no"] - 1] = _lnav(row)
     return list(found.values())
 
 

@@ -153,7 +153,7 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
     worst = max(findings, key=lambda finding: (finding.verdict.severity, finding.unit == UNIT, finding.value or 0.0))
     if worst.verdict is Verdict.PASS:
         most = f"at most {human(worst.value, UNIT)} of a node are errors" if worst.value else "none is an error"
-        text = f"{'at least ' if log.total >= COUNTED_TO else ''}{log.total:,} lines read, {most}"
+        text = f"{lines_read(log.total)}, {most}"
     elif worst.unit != UNIT:
         text = worst.message
     else:
@@ -162,6 +162,11 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
         rate = f"{human(worst.value or 0.0, UNIT)}{rate_before(log, before, alone=alone)}"
         text = f"{subject}{worst.message} ({rate})"
     return "; ".join((text, *log.refused))
+
+
+def lines_read(total: int) -> str:
+    """How many lines were read: counting stops early, for more of them change no verdict."""
+    return f"{'at least ' if total >= COUNTED_TO else ''}{total:,} lines read"
 
 
 def rate_before(log: ErrorLog, before: ErrorLog | None, *, alone: bool = False) -> str:
@@ -220,7 +225,7 @@ def judge_mentions(said: Mentions, threshold: Threshold) -> Outcome:
     evidence = shown_again(said.files, asked)
     if not said.count:
         fine = Finding(LOG, Verdict.PASS, "nobody speaks of Byzantine behaviour", 0.0, "count", threshold)
-        return Outcome((fine,), f"{said.total} lines read, none speaks of Byzantine behaviour", evidence)
+        return Outcome((fine,), f"{lines_read(said.total)}, none speaks of Byzantine behaviour", evidence)
     by_accused: dict[str, list[Any]] = {}
     for one in said.records:
         accused = _ACCUSED.search(one.message)

@@ -225,8 +225,57 @@ def test_a_level_word_in_a_message_is_no_level() -> None:
     assert [form.level(line) for line in text[:2]] == [Level.INFO, None]
     row = b'{"ts":"2025-06-01T00:00:00Z","level":"info","err":{"level":"error"},"msg":"\\"level\\":\\"error\\""}'
     assert detect([row], HINTS).level(row) is Level.INFO
-    syslog = b"Nov  3 09:23:38 host app[1]: ERROR: lookup failed"
-    assert detect([syslog] * 3, HINTS).level(syslog) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "message"),
+    [
+        (b"error: kex_exchange_identification: closed", Level.ERROR, "kex_exchange_identification: closed"),
+        (b"Warning: no such host", Level.WARN, "no such host"),
+        (b"[ERROR] InnoDB: full", Level.ERROR, "InnoDB: full"),
+        (b"<warn>  [1748736000.1] device lost", Level.WARN, "[1748736000.1] device lost"),
+        (b"[5-1] FATAL:  out of slots", Level.FATAL, "out of slots"),
+        (b"ALERT exited abnormally with [1]", None, "ALERT exited abnormally with [1]"),
+        (b"Error counts are fine: none", None, "Error counts are fine: none"),
+        (b"disk error: none", None, "disk error: none"),
+        (b"errors: 0", None, "errors: 0"),
+        (b"error:0 warn:0", None, "error:0 warn:0"),
+    ],
+)
+def test_plain_syslog_states_a_level_where_it_begins_the_message(
+    said: bytes, level: Level | None, message: str
+) -> None:
+    """Without a priority, a level word that a colon or brackets set apart at the message's beginning is the level, in
+    either of syslog's times; a word of the sentence is none, and a priority that is there counts alone."""
+    for head in (b"Jun  1 00:00:00 host sshd[1]: ", b"2025-06-01T00:00:00.123456+00:00 host sshd[1]: "):
+        lines = [head + b"session opened", head + said]
+        record = detect(lines, HINTS).parse(lines[1])
+        assert (record.level, record.message) == (level, message)
+        assert (record.component, record.node) == ("sshd", "host")
+    given = b"<30>Jun  1 00:00:00 host sshd[1]: " + said
+    assert detect([given] * 3, HINTS).level(given) is Level.INFO
+
+
+def test_further_lines_of_a_report_belong_to_it() -> None:
+    """PostgreSQL's DETAIL, CONTEXT and STATEMENT, each with a header of its own, continue the error before them, in a
+    container's log too; the search for the error's level gives them with it."""
+    head = b"2025-06-01 00:00:00.123 UTC [%d] bob@db "
+    lines = [
+        head % 7 + b"LOG:  connection authorized",
+        head % 7 + b'ERROR:  relation "x" does not exist at character 15',
+        head % 7 + b"DETAIL:  none of that name",
+        head % 7 + b"STATEMENT:  SELECT *",
+        b"\tFROM x;",
+        head % 12345 + b"FATAL:  too many clients",
+    ]
+    for before in (b"", b"2025-06-01T00:00:00.2Z stderr F "):
+        form = detect([before + line for line in lines], HINTS)
+        found = [form.parse(raw) for raw in _records(form, [before + line for line in lines])]
+        assert [one.level for one in found] == [Level.INFO, Level.ERROR, Level.FATAL]
+        told = (
+            'relation "x" does not exist at character 15\nDETAIL:  none of that name\nSTATEMENT:  SELECT *\n\tFROM x;'
+        )
+        assert found[1].message == told
 
 
 def _records(form: Format, lines: list[bytes]) -> list[bytes]:

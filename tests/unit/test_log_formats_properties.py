@@ -50,6 +50,13 @@ SAMPLES: dict[str, list[bytes]] = {
     ],
     "redis": [b"1:M 25 Apr 2024 05:32:3%d.018 %s said" % (n, word) for n, word in enumerate((b"*", b"#", b"-"))],
     "syslog": [b"Nov  3 09:23:3%d host app[7998]: said" % n for n in range(4)],
+    "syslog, levels": [
+        b"Nov  3 09:23:3%d host app[7998]: %s: said" % (n, word) for n, word in enumerate((b"error", b"Warning", b"x"))
+    ],
+    "further": [
+        b"2025-06-01 00:00:00.123 UTC [%d] %s:  said" % (7 + n * 30, word)
+        for n, word in enumerate((b"LOG", b"ERROR", b"DETAIL", b"STATEMENT", b"FATAL"))
+    ],
     "syslog pri": [b"<%d>Nov  3 09:23:38 host app[7998]: said" % n for n in (11, 12, 46)],
     "syslog 5424": [b"<%d>1 2017-04-27T07:50:47.381967+02:00 host app - - - said" % n for n in (11, 12, 46)],
     "access": [b'10.0.0.%d - - [20/Jul/2009:22:59:26 +0000] "GET /x HTTP/1.0" 200 134 "-" "x"' % n for n in range(3)],

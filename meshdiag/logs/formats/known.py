@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats.text import Header, word_marks
-from meshdiag.logs.levels import LETTERS, Scale, Style, level_of_number, spelled
+from meshdiag.logs.levels import EVERY_STYLE, LETTERS, Scale, Style, level_of_number, spelled
 from meshdiag.logs.record import Level
 from meshdiag.logs.timestamps import DAY_FIRST, GLOG, GLOG_YEAR, ISO, MONTH_YEAR, NO_YEAR
 
@@ -45,10 +45,22 @@ def _pri_marks(before: bytes, after: bytes) -> Mapping[Level, tuple[bytes, ...]]
 
 
 def _bsd(name: str, shape: Shape, *, pri: bool) -> Header:
-    time = (rb"<(?P<level>\d{1,3})>" if pri else rb"") + shape.pattern
-    rest = rb"(?:" + _HOST + _APP + rb")?"
-    levels = _PRI if pri else {}
-    return Header(name, time, shape, rest, levels, _pri_marks(b"<", b">"), qualified=False)
+    """Syslog's older form. Where the priority is not written (in most files), a level is what a message begins with and
+    a colon or brackets set apart, as ``error: …`` of OpenSSH; a word of the sentence is none."""
+    if pri:
+        time = rb"<(?P<level>\d{1,3})>" + shape.pattern
+        rest = rb"(?:" + _HOST + _APP + rb")?"
+        return Header(name, time, shape, rest, _PRI, _pri_marks(b"<", b">"), qualified=False)
+    levels = _level_words(EVERY_STYLE)
+    words = b"|".join(sorted(levels, reverse=True))
+    number = rb"(?:\[ {0,12}[\d.-]{1,20}\] {1,2})?"  # the kernel's clock, PostgreSQL's count
+    stated = rb"(?:" + number + rb"(?P<open>[\[<(])?(?P<level>" + words + rb")(?(open)[\]>)]:?|:)(?=\s|\Z))?"
+    rest = rb"(?:" + _HOST + _APP + stated + rb")?"
+    return Header(name, shape.pattern, shape, rest, levels, word_marks(EVERY_STYLE), qualified=False)
+
+
+def _level_words(styles: frozenset[Style]) -> Mapping[bytes, Level]:
+    return {word.encode(): level for word, level in spelled(styles).items()}
 
 
 _SYSLOG_5424 = Header(
@@ -93,7 +105,7 @@ _SEVERITIES = Header(
 def _two_lines() -> Header:
     """java.util.logging's default: the level begins the second line of a record."""
     styles = frozenset({Style.UPPER})
-    levels = {word.encode(): level for word, level in spelled(styles).items()}
+    levels = _level_words(styles)
     words = b"|".join(sorted(levels, reverse=True))
     rest = rb"(?: (?P<component>[\w.$]{1,120})[^\n]{0,120}\r?\n(?P<level>" + words + rb"): )?"
     return Header(
@@ -150,7 +162,7 @@ KNOWN = (
 
 def leveled(styles: frozenset[Style]) -> Header:
     """Lines without a time that begin with a level: ``WARNING: …``, ``[error] …``, ``ERROR:root:…``, ``panic: …``."""
-    levels = {word.encode(): level for word, level in spelled(styles).items()}
+    levels = _level_words(styles)
     words = b"|".join(sorted(levels, reverse=True))
     lead = rb"[\[<( ]{0,3}(?P<level>" + words + rb")(?:[\]>):|]| {1,8}[:|-]| {1,8}(?=\[)|\[\d{1,9}\])"
     return Header("text without times", lead, None, b"", levels, word_marks(styles))
@@ -164,6 +176,6 @@ def worded() -> Header:
     """Lines without a time that begin with a level in capitals and a blank: ``ERROR consensus failed``. Only where
     most lines do is it known that the word is no part of the sentence."""
     style = frozenset((Style.UPPER,))
-    levels = {word.encode(): level for word, level in spelled(style).items()}
+    levels = _level_words(style)
     lead = rb"(?P<level>" + b"|".join(sorted(levels, reverse=True)) + rb")(?=[ \t])"
     return Header("text without times", lead, None, b"", levels, word_marks(style))

@@ -142,7 +142,9 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
     levels = {word.encode(): level for word, level in spelled(styles).items()}
     if chosen[0].tokens < 0:
         return Header(name, _leading(levels, time), shape, b"", levels, word_marks(styles))
-    return Header(name, time, shape, _following(chosen, levels), levels, word_marks(styles))
+    seen = {word for slot in chosen for word in words.get(slot, ())}
+    further = not seen.isdisjoint((*_FURTHER, "LOG"))
+    return Header(name, time, shape, _following(chosen, levels, further=further), levels, word_marks(styles))
 
 
 def _levels_in(one: _Stamped, *, few: bool) -> Iterable[tuple[_Slot, str]]:
@@ -156,15 +158,11 @@ def _levels_in(one: _Stamped, *, few: bool) -> Iterable[tuple[_Slot, str]]:
     yield from _following_levels(one.after, few=few)
 
 
-_ANY_BYTES = {word.encode() for word in _ANY_STYLE} | {
-    b"STATEMENT",
-    b"DETAIL",
-    b"HINT",
-    b"CONTEXT",
-    b"QUERY",
-    b"LOCATION",
-}
-"""Words that stand where a level does: also PostgreSQL's for lines that say more about the record before."""
+_FURTHER = ("DETAIL", "HINT", "QUERY", "CONTEXT", "STATEMENT", "LOCATION", "BACKTRACE")
+"""PostgreSQL's words, in a level's place, for lines that say more about the record before (its manual, "Reporting
+Errors Within the Server"; its ``send_message_to_server_log`` writes them together with it)."""
+_ANY_BYTES = {word.encode() for word in (*_ANY_STYLE, *_FURTHER)}
+"""Words that stand where a level does."""
 _separator = re.compile(_SEPARATOR).match
 _token = re.compile(_GAP + _TOKEN).match
 _qualified = re.compile(_QUALIFIER + rb"([A-Za-z]{1,16})(?=[\]:])").match
@@ -230,8 +228,9 @@ def _alternatives(levels: Mapping[bytes, Level]) -> bytes:
     return rb"(?P<level>" + words + rb")(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])"
 
 
-def _following(slots: Sequence[_Slot], levels: Mapping[bytes, Level]) -> bytes:
-    """The pattern between the time and the level, and the level."""
+def _following(slots: Sequence[_Slot], levels: Mapping[bytes, Level], *, further: bool = False) -> bytes:
+    """The pattern between the time and the level, and the level. ``further``: or a word of a line that says more about
+    the record before."""
     ways = []
     for slot in slots:
         skipped = (_GAP + _TOKEN) * slot.tokens
@@ -241,7 +240,10 @@ def _following(slots: Sequence[_Slot], levels: Mapping[bytes, Level]) -> bytes:
     way = rb"(?:" + rb"|".join(ways) + rb")"
     if slots[0].kind == "qualified":
         way += rb"(?P<component>[A-Za-z_][\w-]{0,60})[.:]"
-    return rb"(?:" + way + _alternatives(levels) + rb")?"
+    level = _alternatives(levels)
+    if further:
+        level = rb"(?:" + level + rb"|(?P<further>" + b"|".join(map(str.encode, _FURTHER)) + rb")(?=:))"
+    return rb"(?:" + way + level + rb")?"
 
 
 def _leading(levels: Mapping[bytes, Level], time: bytes) -> bytes:

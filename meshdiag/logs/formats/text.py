@@ -33,8 +33,9 @@ class Header:
 
     ``time`` is a bytes pattern with the groups of ``shape`` (none where ``shape`` is None); ``rest`` continues it:
     a pattern that matches always and may have the groups ``level``, ``component`` and ``node``, and any
-    other for ``fields``. ``levels`` says what the level group's text means. ``marks`` are byte strings of which
-    every line of a level holds one; None where they cannot be listed.
+    other for ``fields``. ``levels`` says what the level group's text means. A group ``further`` holds the word of a
+    line that says more about the record before it, although it has a header of its own. ``marks`` are byte strings of
+    which every line of a level holds one; None where they cannot be listed.
     """
 
     name: str
@@ -66,6 +67,9 @@ class TextFormat:
         self._full = full.match
         self._has = full.groupindex
         self._levels = header.levels
+        # Whether the header takes any digit for any other.
+        self._digits_alike = header.shape is not EPOCH and not any(word.isdigit() for word in header.levels)
+        self._joins = "further" in self._has
         self._groups = tuple(self._has[name] for name in ("stamp", "frac", "tail")) if self.timed else ()
 
     def owns(self, line: bytes) -> bool:
@@ -73,8 +77,11 @@ class TextFormat:
         return self._time(bare(line), 0, HEAD) is not None
 
     def starts(self, line: bytes) -> bool:
-        """A line with the header starts a record; where records have no time, any that does not look like the
-        inside of one."""
+        """A line with the header starts a record, unless it says that it continues one; where records have no time, any
+        that does not look like the inside of one."""
+        if self._joins:
+            found = self._full(bare(line), 0, HEAD)
+            return found is not None and found["further"] is None
         return self.owns(line) or not (self.timed or continues(line))
 
     def time_ns(self, line: bytes) -> int | None:
@@ -106,7 +113,8 @@ class TextFormat:
         named = self.header.qualified
         fields = {name: _value(found[name]) for name in self.header.fields if found[name] not in (None, b"", b"-")}
         after = found.end("tail") if fields else found.end()
-        parts = anatomy(cleaned[after:], said if named else "", named=named)
+        said_so = self._joined(cleaned[after:]) if self._joins else cleaned[after:]
+        parts = anatomy(said_so, said if named else "", named=named)
         return Record(
             raw,
             time_ns,
@@ -116,6 +124,15 @@ class TextFormat:
             parts.message,
             fields,
         )
+
+    def _joined(self, text: bytes) -> bytes:
+        """What follows a header, the headers before further lines taken off: ``… DETAIL:  …``."""
+        lines = text.split(b"\n")
+        for place in range(1, len(lines)):
+            found = self._full(bare(lines[place]), 0, HEAD)
+            if found is not None and found["further"]:
+                lines[place] = bare(lines[place])[found.start("further") :]
+        return b"\n".join(lines)
 
     def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
         """The header's marks of these levels; colours too, where they may stand within a mark."""
@@ -127,7 +144,10 @@ class TextFormat:
         return fewest if all(mark.isalnum() for mark in fewest) else (*fewest, ESCAPE)
 
     def start_width(self, line: bytes) -> int | None:
-        """The end of the time and the byte after it."""
+        """The end of the time and the byte after it; where a word behind it tells that a line continues a record, that
+        of the level."""
+        if self._joins:
+            return self.level_width(line)
         found = self._time(line, 0, HEAD) if self._digits_alike and bare(line) is line else None
         return None if found is None or found.end() >= min(len(line), HEAD - 1) else found.end() + 1
 
@@ -136,19 +156,15 @@ class TextFormat:
         if not self._digits_alike or "level" not in self._has or bare(line) is not line:
             return None
         found = self._full(line, 0, HEAD)
-        if found is None or found["level"] is None or found.end() >= min(len(line), HEAD - 1):
+        if found is None or found.end() >= min(len(line), HEAD - 1):
             return None
-        return found.end() + 1
+        told = found["level"] is not None or (self._joins and found["further"] is not None)
+        return found.end() + 1 if told else None
 
     def second_width(self, line: bytes) -> int | None:
         """The end of the seconds, where no digit behind them but the fraction's changes the time."""
         found = self._time(line, 0, HEAD) if self._digits_alike and self.timed else None
         return None if found is None or _DIGIT.search(found["tail"]) else found.end("stamp")
-
-    @property
-    def _digits_alike(self) -> bool:
-        """Whether the header takes any digit for any other."""
-        return self.header.shape is not EPOCH and not any(word.isdigit() for word in self._levels)
 
 
 def _value(raw: bytes) -> Any:
