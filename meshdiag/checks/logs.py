@@ -166,7 +166,7 @@ def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> s
 
 def lines_read(total: int) -> str:
     """How many lines were read: counting stops early, for more of them change no verdict."""
-    return f"{'at least ' if total >= COUNTED_TO else ''}{total:,} lines read"
+    return f"{'at least ' if total >= COUNTED_TO else ''}{total:,} {'line' if total == 1 else 'lines'} read"
 
 
 def rate_before(log: ErrorLog, before: ErrorLog | None, *, alone: bool = False) -> str:

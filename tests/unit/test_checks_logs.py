@@ -207,7 +207,7 @@ async def test_a_log_without_accusations_passes_and_a_silent_one_does_not(tmp_pa
     """Nothing said is fine; no line at all is unknown; no file is skipped."""
     calm = await byzantine(write(tmp_path / "a.json", (5, "INFO", "trainer-1", "fine")))
     assert [one.verdict for one in calm.findings] == [Verdict.PASS]
-    assert calm.summary.startswith("1 lines read")
+    assert calm.summary.startswith("1 line read")
     many = await byzantine(write(tmp_path / "many.json", *[(5, "INFO", "trainer-1", "fine")] * 300))
     assert many.summary == "at least 200 lines read, none speaks of Byzantine behaviour"
     silent = await byzantine(write(tmp_path / "b.json", (9000, "WARN", "trainer-1", "byzantine behaviour of x")))
