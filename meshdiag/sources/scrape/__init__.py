@@ -6,7 +6,8 @@ observed.py    the store filled from them, labelled as Prometheus would
 absence.py     why an answer is empty
 reading.py     some nodes' pages as they are, to compare with what others say
 history.py     a store from text with timestamps
-transport.py, wire.py  the fast HTTP path
+crew.py        many at a time, slow ones aside
+transport.py, sockets.py, wire.py  the fast HTTP path
 """
 
 from meshdiag.sources.scrape.source import Scrape

@@ -1,11 +1,7 @@
-"""The nodes' pages, fetched side by side: a body, or what was wrong with it.
-
-One slow node holds up nobody: it gives its place back after half a second and is waited for on the side.
-"""
+"""The nodes' pages, fetched side by side: a body, or what was wrong with it."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -22,17 +18,17 @@ from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
 from meshdiag.sources.http.reply import Reply
 from meshdiag.sources.http.tls import TlsFileError
 from meshdiag.sources.http.trouble import Where, from_exception, from_status
-from meshdiag.sources.scrape.transport import Fetcher, Target
+from meshdiag.sources.scrape.crew import Crew
+from meshdiag.sources.scrape.transport import Fetcher, Target, header_lines
 from meshdiag.sources.scrape.wire import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from meshdiag.context import Endpoint, NodeAddress
+    from meshdiag.sources.http.address import Address
     from meshdiag.sources.scrape.wire import Answer
 
-SLOW_S = 0.5
-"""A page that takes longer no longer counts against the concurrency."""
 MAX_OPEN = 400
 """Most connections at once, slow ones included."""
 MAX_REDIRECTS = 3
@@ -65,39 +61,37 @@ class PageFetcher:
         self._concurrency = concurrency
         self._max_page_bytes = max_page_bytes
         self._fetcher = Fetcher()
-        self._headers: dict[str, str] | None = None
+        self._near = self._far = b""
+        """The header lines for nodes on this machine and elsewhere, once the credentials have been read."""
         self._kept = 0
 
-    async def fetch_all(self, nodes: Sequence[NodeAddress]) -> list[NodePage]:
-        """The pages, in the order of the nodes. Raises ``SourceError`` only for credentials that cannot be read."""
-        if self._headers is None:
-            self._headers = {
-                "User-Agent": f"meshdiag/{__version__}",
-                "Accept": ACCEPT,
-                **self._endpoint.headers,
-                **await auth_headers(self._endpoint, name="node pages"),
-            }
+    async def fetch_all(
+        self, nodes: Sequence[NodeAddress], on_page: Callable[[int, NodePage], None] = lambda _place, _page: None
+    ) -> list[NodePage]:
+        """The pages, in the order of the nodes. ``on_page`` is told of each as it comes, with its place among them.
+        Raises ``SourceError`` only for credentials that cannot be read."""
+        if not self._near:
+            await self._make_headers()
         self._kept = 0
-        slots, open_ = asyncio.Semaphore(self._concurrency), asyncio.Semaphore(MAX_OPEN)
-        return await asyncio.gather(*(self._in_turn(node, slots, open_) for node in nodes))
+        pages: dict[int, NodePage] = {}
 
-    async def _in_turn(self, node: NodeAddress, slots: asyncio.Semaphore, open_: asyncio.Semaphore) -> NodePage:
-        async with open_:
-            await slots.acquire()
-            given_back = False
+        async def fetch(place: int) -> None:
+            pages[place] = page = await self._page(nodes[place])
+            on_page(place, page)
 
-            def give_back() -> None:
-                nonlocal given_back
-                if not given_back:
-                    given_back = True
-                    slots.release()
+        await Crew(fetch, places=self._concurrency, most=MAX_OPEN).run(range(len(nodes)))
+        return [pages[place] for place in range(len(nodes))]
 
-            timer = asyncio.get_running_loop().call_later(SLOW_S, give_back)
-            try:
-                return await self._page(node)
-            finally:
-                timer.cancel()
-                give_back()
+    async def _make_headers(self) -> None:
+        headers = {
+            "User-Agent": f"meshdiag/{__version__}",
+            "Accept": ACCEPT,
+            **self._endpoint.headers,
+            **await auth_headers(self._endpoint, name="node pages"),
+        }
+        self._near = header_lines(headers)
+        # compressing costs more than it saves where there is no network in between
+        self._far = header_lines({**headers, "Accept-Encoding": "gzip"})
 
     async def _page(self, node: NodeAddress) -> NodePage:
         asked = time.time()
@@ -122,7 +116,8 @@ class PageFetcher:
                 if origin is not None and address.origin != origin:
                     raise where.error(Trouble.REDIRECT, "it redirects to another server", "check the node's address")
                 origin = address.origin
-                target, headers = self._request(url)
+                target = _target(address, self._endpoint)
+                headers = self._near if address.loopback else self._far
                 answer = await self._fetcher.fetch(target, headers, limit=self._max_page_bytes, timeout_s=timeout_s)
             except TooLarge as error:
                 raise self._too_large(where) from error
@@ -143,13 +138,6 @@ class PageFetcher:
         return where.error(
             Trouble.TOO_LARGE, f"the page is larger than {limit} MiB", "is it the right port? a metrics page is small"
         )
-
-    def _request(self, url: str) -> tuple[Target, dict[str, str]]:
-        target, local = _target(url, self._endpoint)
-        headers = dict(self._headers or {})
-        if not local:  # compressing costs more than it saves where there is no network in between
-            headers["Accept-Encoding"] = "gzip"
-        return target, headers
 
     def _body(self, answer: Answer, where: Where) -> bytes:
         """The body, decompressed. Raises ``SourceError``."""
@@ -199,13 +187,12 @@ class PageFetcher:
         return where.error(Trouble.TRUNCATED, "the page was cut short", "look at the node's log") if cut else None
 
 
-def _target(url: str, endpoint: Endpoint) -> tuple[Target, bool]:
-    """Where a URL leads, and whether that is this machine."""
-    address = parse_address(url)
+def _target(address: Address, endpoint: Endpoint) -> Target:
+    """Where a request for an address goes. Raises ``TlsFileError``."""
     tls = ssl_context(endpoint) if address.scheme == "https" else None
     path = "/" + address.base.partition("://")[2].partition("/")[2]
     if not path.isascii():
         path = quote(path, safe="/%:@!$&'()*+,;=~-._")
     if address.query:
         path += "?" + urlencode(address.query)
-    return Target(address.host, address.port, path, tls), address.loopback
+    return Target(address.host, address.port, path, tls)

@@ -1,4 +1,4 @@
-"""The fast HTTP path of scraping: one GET a connection, straight on sockets.
+"""The fast HTTP path of scraping: one GET a connection, over bare sockets or TLS.
 
 A general client spends more time on a small page than the network does, and on being imported more than many
 pages take. Proxies are not used: the nodes are asked directly.
@@ -7,6 +7,7 @@ pages take. Proxies are not used: the nodes are asked directly.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -19,6 +20,7 @@ from meshdiag.sources.http.failures import (
     ReadTimeout,
     RemoteProtocolError,
 )
+from meshdiag.sources.scrape.sockets import Exchanges
 from meshdiag.sources.scrape.wire import ResponseReader
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 CONNECT_SHARE = 0.9
 """The part of the timeout that connecting may take, so that "no connection" and "no answer" can be told apart."""
-READ_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Target:
         """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
+
+    @property
+    def request_line(self) -> bytes:
+        """The first lines of the request. Raises ``LocalProtocolError``."""
+        return _lines([f"GET {self.path} HTTP/1.1", f"Host: {self.authority}"])
 
 
 class _Exchange(asyncio.Protocol):
@@ -101,30 +107,37 @@ class Fetcher:
 
     def __init__(self) -> None:
         self._addresses: dict[str, asyncio.Task[list[str]]] = {}
+        self._exchanges = Exchanges()
 
-    async def fetch(self, target: Target, headers: Mapping[str, str], *, limit: int, timeout_s: float) -> Answer:
-        """GET one page. Raises ``ConnectError``, ``ConnectTimeout``, ``ReadTimeout``, ``ReadError`` or
-        ``RemoteProtocolError`` (``TooLarge`` when the body exceeds ``limit`` bytes)."""
-        request = _request(target, headers)
-        if target.tls is None:
-            return await self._plain(target, request, limit, timeout_s)
-        return await self._over_tls(target, request, limit, timeout_s)
+    async def fetch(self, target: Target, headers: bytes, *, limit: int, timeout_s: float) -> Answer:
+        """GET one page with these header lines (see ``header_lines``). Raises ``ConnectError``, ``ConnectTimeout``,
+        ``ReadTimeout``, ``ReadError`` or ``RemoteProtocolError`` (``TooLarge`` when the body exceeds ``limit`` bytes),
+        ``LocalProtocolError`` when the path cannot be sent."""
+        request = target.request_line + headers + b"\r\n"
+        if target.tls is not None:
+            return await self._over_tls(target, request, limit, timeout_s)
+        if _numeric(target.host):
+            address = (target.host, target.port)
+            return await self._exchanges.get(address, request, limit=limit, timeout_s=timeout_s)
+        return await self._by_name(target, request, limit, timeout_s)
 
-    async def _plain(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
-        """The exchange on a bare socket: asyncio's transports would cost as much again as the page itself."""
-        connection: socket.socket | None = None
+    async def _by_name(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
+        """The answer of the first address of a host that takes the connection."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                connection = await _connect_any(target, await self._addresses_of(target.host))
-                await asyncio.get_running_loop().sock_sendall(connection, request)
-                return await _receive(connection, ResponseReader(limit))
+                *others, last = await self._resolve(target.host)
         except TimeoutError as error:
-            raise (_no_answer(timeout_s) if connection else _no_connection(timeout_s)) from error
+            raise _no_connection(timeout_s) from error
         except (OSError, ValueError) as error:
-            raise (ReadError(str(error)) if connection else ConnectError(str(error))) from error
-        finally:
-            if connection is not None:
-                connection.close()
+            raise ConnectError(str(error)) from error
+        for host in others:
+            with contextlib.suppress(ConnectError):
+                return await self._exchanges.get(
+                    (host, target.port), request, limit=limit, timeout_s=deadline - loop.time()
+                )
+        return await self._exchanges.get((last, target.port), request, limit=limit, timeout_s=deadline - loop.time())
 
     async def _over_tls(self, target: Target, request: bytes, limit: int, timeout_s: float) -> Answer:
         loop = asyncio.get_running_loop()
@@ -154,7 +167,7 @@ class Fetcher:
             raise ConnectError(str(error)) from error
 
     async def _addresses_of(self, host: str) -> list[str]:
-        return [host] if _literal(host) else await self._resolve(host)
+        return [host] if _numeric(host) else await self._resolve(host)
 
     async def _resolve(self, host: str) -> list[str]:
         task = self._addresses.get(host)
@@ -163,25 +176,8 @@ class Fetcher:
         return await asyncio.shield(task)
 
 
-async def _connect_any(target: Target, addresses: Sequence[str]) -> socket.socket:
-    """A connection to the first address that takes one. Raises ``OSError``."""
-    loop = asyncio.get_running_loop()
-    for last, address in enumerate(addresses, 1 - len(addresses)):
-        connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        connection.setblocking(False)
-        try:
-            await loop.sock_connect(connection, (address, target.port))
-        except BaseException as error:
-            connection.close()
-            if not last or not isinstance(error, OSError):
-                raise
-        else:
-            return connection
-    raise OSError(f"no address for {target.host}")
-
-
 async def _handshake_any(exchange: _Exchange, target: Target, addresses: Sequence[str]) -> asyncio.Transport:
-    """The same over TLS."""
+    """A TLS connection to the first address that takes one. Raises ``OSError``."""
     loop = asyncio.get_running_loop()
     for last, address in enumerate(addresses, 1 - len(addresses)):
         try:
@@ -196,23 +192,18 @@ async def _handshake_any(exchange: _Exchange, target: Target, addresses: Sequenc
     raise OSError(f"no address for {target.host}")
 
 
-async def _receive(connection: socket.socket, reader: ResponseReader) -> Answer:
-    """Read until the answer is whole. Raises ``RemoteProtocolError``, ``OSError``."""
-    loop = asyncio.get_running_loop()
-    while data := await loop.sock_recv(connection, READ_BYTES):
-        if reader.feed(data):
-            return reader.answer
-    reader.finish()
-    return reader.answer
-
-
 async def _lookup(host: str) -> list[str]:
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def _literal(host: str) -> bool:
-    return ":" in host or (host[-1:].isdigit() and host.replace(".", "").isdigit())
+def _numeric(host: str) -> bool:
+    """Whether a host is an address in figures, which needs no looking up."""
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _time_out(done: asyncio.Future[Answer], timeout_s: float) -> None:
@@ -228,9 +219,13 @@ def _no_answer(timeout_s: float) -> ReadTimeout:
     return ReadTimeout(f"no whole answer within {timeout_s:g} s")
 
 
-def _request(target: Target, headers: Mapping[str, str]) -> bytes:
-    lines = [f"GET {target.path} HTTP/1.1", f"Host: {target.authority}", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if any("\r" in line or "\n" in line for line in lines):
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as they are sent, those of every request among them. Raises ``LocalProtocolError``."""
+    return _lines(["Connection: close", *(f"{name}: {value}" for name, value in headers.items())])
+
+
+def _lines(lines: Sequence[str]) -> bytes:
+    text = "".join([f"{line}\r\n" for line in lines])
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         raise LocalProtocolError("a header or path holds a line break")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return text.encode("latin-1")
