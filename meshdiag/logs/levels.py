@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.record import Level
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,8 +143,8 @@ def scale_of(number: int) -> Scale:
     return Scale.BUNYAN if number >= 10 else Scale.RISING
 
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]{0,20}m")
-_WORD = re.compile(r"([A-Za-z]{1,16})(?:[+-]?[0-9]{1,3})?\s*\Z")
+_COLOUR = when_used(r"\x1b\[[0-9;]{0,20}m")
+_WORD = when_used(r"([A-Za-z]{1,16})(?:[+-]?[0-9]{1,3})?\s*\Z")
 
 
 def level_of(value: object, scale: Scale | None = None) -> Level | None:

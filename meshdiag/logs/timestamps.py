@@ -17,6 +17,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.record import NS
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -203,7 +204,7 @@ def _since_epoch(stamp: bytes, frac: bytes) -> int:
     return moment + int(frac[1:]) * _FRACTION[len(frac) - 1] // _FRACTION[19 - len(stamp)] if frac else moment
 
 
-_HALF_DAY = re.compile(r" ?([AaPp])[Mm](?![A-Za-z])")
+_HALF_DAY = when_used(r" ?([AaPp])[Mm](?![A-Za-z])")
 
 
 def _with_half(moment: Moment, tail: str) -> Moment:
@@ -269,7 +270,7 @@ def number_ns(value: float) -> int | None:
     return round(value * unit / 1_000) * 1_000 if unit > 1 else int(value)
 
 
-_DIGITS = re.compile(rb"(\d{9,19})(?:\.(\d{1,9})\d{0,20})?\Z")
+_DIGITS = when_used(rb"(\d{9,19})(?:\.(\d{1,9})\d{0,20})?\Z")
 _EDGES = b" \t\r\n<>[]\"'()"
 
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from meshdiag.regexes import when_used
+
 LIMIT = 600
 """Characters of one piece of text, beyond which it is cut, saying how much is missing."""
 MAX_MARKS = 3
 """Combining marks on one character; more are a tower that grows over the lines above."""
 
-_SPACES = re.compile(r"[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
+_SPACES = when_used(r"[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_HIGH_ESCAPES = re.compile(
+_HIGH_ESCAPES = when_used(
     "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
     "\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
 """Unicode's control and format characters and line separators beyond ASCII."""
-_NOT_ASCII = re.compile("[^\\x20-\\x7e\\n]")
+_NOT_ASCII = when_used("[^\\x20-\\x7e\\n]")
 
 
 def one_line(text: str, limit: int | None = LIMIT) -> str:

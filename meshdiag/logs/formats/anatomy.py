@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats.lines import text_of
+from meshdiag.regexes import when_used
+
+if TYPE_CHECKING:
+    import re
 
 _LOOK = 300
 """Characters in which names are looked for."""
 
 _NAME = r"[A-Za-z_][\w.$/@<>-]{0,127}"
-_EDGE = re.compile(r"[\s|:,;=/>\])-]{0,40}")
-_PROCESS_NUMBER = re.compile(r"\d{1,10} -{1,3} (?=\[)")
-_BRACKETED = re.compile(r"\[([^\]\n]{0,120})\][\s:|-]{0,4}")
-_COLON = re.compile(rf"({_NAME}(?:\([\w-]{{1,40}}\))?)(?:\[\d{{1,10}}\])? {{0,40}}: +")
-_DASH = re.compile(rf"({_NAME}) +(?:-+|\|) +")
-_COLUMN = re.compile(rf"({_NAME})(?: {{2,40}}|\t)(?=\S)")
-_TAGGED = re.compile(rf"({_NAME}) +(?=[\w.]{{1,40}}=)")
-_LAST = re.compile(r" \(([\w$]{1,80}(?:\.[\w$]{1,80}){1,12})\)\s*\Z")
-_PROCESS = re.compile(
-    rf"(?:\A|[ \]])(?P<node>\S{{1,128}}) (?P<component>{_NAME}(?:\([\w-]{{1,40}}\))?)\[\d{{1,10}}\]: "
-)
-_NODE = re.compile(r"\bnode(?:_?id)?[=:] ?\"?([A-Za-z0-9_.:-]{1,100})")
-_PLAIN = re.compile(rf"{_NAME}\Z")
+_EDGE = when_used(r"[\s|:,;=/>\])-]{0,40}")
+_PROCESS_NUMBER = when_used(r"\d{1,10} -{1,3} (?=\[)")
+_BRACKETED = when_used(r"\[([^\]\n]{0,120})\][\s:|-]{0,4}")
+_COLON = when_used(rf"({_NAME}(?:\([\w-]{{1,40}}\))?)(?:\[\d{{1,10}}\])? {{0,40}}: +")
+_DASH = when_used(rf"({_NAME}) +(?:-+|\|) +")
+_COLUMN = when_used(rf"({_NAME})(?: {{2,40}}|\t)(?=\S)")
+_TAGGED = when_used(rf"({_NAME}) +(?=[\w.]{{1,40}}=)")
+_LAST = when_used(r" \(([\w$]{1,80}(?:\.[\w$]{1,80}){1,12})\)\s*\Z")
+_PROCESS = when_used(rf"(?:\A|[ \]])(?P<node>\S{{1,128}}) (?P<component>{_NAME}(?:\([\w-]{{1,40}}\))?)\[\d{{1,10}}\]: ")
+_NODE = when_used(r"\bnode(?:_?id)?[=:] ?\"?([A-Za-z0-9_.:-]{1,100})")
+_PLAIN = when_used(rf"{_NAME}\Z")
 
 
 @dataclass(slots=True, eq=False, repr=False)

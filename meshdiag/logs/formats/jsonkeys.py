@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats.lines import text_of
 from meshdiag.logs.levels import Scale
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +47,7 @@ _SCALES: Mapping[str, Scale] = {
     "priority": Scale.SYSLOG, "severityNumber": Scale.OTEL, "severity_number": Scale.OTEL,
 }  # fmt: skip
 _GELF = ("short_message", "facility", "SYSLOG_IDENTIFIER")
-_LATE = re.compile(r"(?:timestamp|time|_at)\Z", re.IGNORECASE)
+_LATE = when_used(r"(?:timestamp|time|_at)\Z", re.IGNORECASE)
 
 
 def value_at(record: Mapping[str, Any], path: str) -> Any:

@@ -11,6 +11,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from meshdiag.regexes import when_used
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -106,7 +108,7 @@ def _value(raw: bytes) -> Any:
 
 
 _START = 8192
-_MARK = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\],]', re.DOTALL)
+_MARK = when_used(rb'"(?:[^"\\]|\\.)*+"|[{}\[\],]', re.DOTALL)
 
 
 def read_start(raw: bytes) -> dict[str, Any] | None:

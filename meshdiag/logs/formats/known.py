@@ -3,7 +3,6 @@ rsyslog's ISO variant), access logs (Common Log Format), glog and klog, Redis; a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from meshdiag.logs.formats.text import Header, word_marks
 from meshdiag.logs.levels import EVERY_STYLE, LETTERS, Scale, Style, level_of_number, spelled
 from meshdiag.logs.record import Level
 from meshdiag.logs.timestamps import DAY_FIRST, GLOG, GLOG_YEAR, ISO, MONTH_YEAR, NO_YEAR
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +133,7 @@ def _pri(line: bytes) -> bool:
     return line[:1] == b"<"
 
 
-_BSD = re.compile(
+_BSD = when_used(
     rb"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d{1,9})? "
     rb"(?!(?i:trace|debug|info|notice|warn|warning|error|fatal|crit|critical|severe)[\s:\]])[^\s:\[\]()]{1,255} "
 )
@@ -143,7 +143,10 @@ def _month(line: bytes) -> bool:
     return _BSD.match(line) is not None
 
 
-_ISO_APP = re.compile(rb"\d{4}-\d\d-\d\dT\S{8,24} [^\s:\[\]()=]{1,255} [\w./-]{1,48}\[\d{1,10}\]: ")
+_ISO_APP = when_used(rb"\d{4}-\d\d-\d\dT\S{8,24} [^\s:\[\]()=]{1,255} [\w./-]{1,48}\[\d{1,10}\]: ")
+_TWO_LINES = when_used(rb"[A-Z][a-z]{2} \d{1,2}, \d{4},? [\d:]{7,8} [AP]M ")
+_REDIS_ROLE = when_used(rb"\d{1,10}:[XCSM] ")
+_SEVERITY = when_used(rb"\d{4}-\d\d-\d\d[T ]\S{0,30} [A-Z][a-z]\(")
 
 KNOWN = (
     Known(_SYSLOG_5424, lambda line: _pri(line) and line[2:6].find(b">") >= 0),
@@ -154,9 +157,9 @@ KNOWN = (
     Known(_ACCESS, lambda line: line.find(b'] "', 0, 400) >= 0),
     Known(_glog(GLOG), lambda line: line[:1] in b"DIWEFC" and line[1:5].isdigit() and line[5:6] == b" "),
     Known(_glog(GLOG_YEAR), lambda line: line[:1] in b"DIWEFC" and line[1:9].isdigit()),
-    Known(_two_lines(), lambda line: re.match(rb"[A-Z][a-z]{2} \d{1,2}, \d{4},? [\d:]{7,8} [AP]M ", line) is not None),
-    Known(_REDIS, lambda line: line[:1].isdigit() and re.match(rb"\d{1,10}:[XCSM] ", line) is not None),
-    Known(_SEVERITIES, lambda line: re.match(rb"\d{4}-\d\d-\d\d[T ]\S{0,30} [A-Z][a-z]\(", line) is not None),
+    Known(_two_lines(), lambda line: _TWO_LINES.match(line) is not None),
+    Known(_REDIS, lambda line: line[:1].isdigit() and _REDIS_ROLE.match(line) is not None),
+    Known(_SEVERITIES, lambda line: _SEVERITY.match(line) is not None),
 )
 
 

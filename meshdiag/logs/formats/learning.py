@@ -13,6 +13,7 @@ from meshdiag.logs.formats.lines import bare
 from meshdiag.logs.formats.text import Header, word_marks
 from meshdiag.logs.levels import LETTERS, Style, spelled, style_of
 from meshdiag.logs.timestamps import AMERICAN, COMPACT, EPOCH, SHAPES, TIME_OF_DAY, Reader
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,10 +31,10 @@ _SEPARATOR = rb"[ \t|,:;.=/\])>-]{0,8}+[\[(<{\"']{0,2}+ ?+"
 _TOKEN = rb"(?>\[[^\]\n]{0,100}\]|\([^)\n]{0,100}\)|[^\s\[\]()|]{1,100})"
 _GAP = rb"[ \t|,:;.=/\])>-]{0,8}+"
 _QUALIFIER = rb"[A-Za-z_][\w-]{0,60}[.:]"
-_TIMELIKE = re.compile(rb"\d\d:\d\d|\d{6}").search
+_TIMELIKE = when_used(rb"\d\d:\d\d|\d{6}")
 """Every time has one of these: the shapes themselves are dear to compile."""
-_WORD = re.compile(rb"([A-Za-z]{1,16})(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])")
-_LETTER = re.compile(rb"([VDTINWEAFC])(?=[ /|\],]|: )")
+_WORD = when_used(rb"([A-Za-z]{1,16})(?:[+-]?\d{1,2})?(?![A-Za-z0-9_])")
+_LETTER = when_used(rb"([VDTINWEAFC])(?=[ /|\],]|: )")
 _MOST_TOKENS = 10
 _ENOUGH = 4
 """In fewer lines, a word some way behind the time must be in capitals or brackets to be a level."""
@@ -82,7 +83,7 @@ def learn(lines: Sequence[bytes], hints: Hints, *, strict: bool = False) -> Head
 def _stamped(lines: Sequence[bytes], hints: Hints, *, strict: bool) -> list[_Stamped]:
     """The lines that have a time of the commonest shape, at the start of the line or, if need be, further in."""
     best: list[_Stamped] = []
-    if not any(_TIMELIKE(line, 0, _REACH) for line in lines):
+    if not any(_TIMELIKE.search(line, 0, _REACH) for line in lines):
         return best
     for shape in SHAPES:
         if strict and shape in (EPOCH, TIME_OF_DAY, COMPACT):
@@ -149,7 +150,7 @@ def _with_level(shape: Shape, time: bytes, stamped: Sequence[_Stamped]) -> Heade
 
 def _levels_in(one: _Stamped, *, few: bool) -> Iterable[tuple[_Slot, str]]:
     """Every place of a line where a level may be: the first word, and the first letter."""
-    place = re.match(rb"[\[(<{\"' ]{0,3}", one.before)
+    place = _OPENING.match(one.before)
     lead = _WORD.match(one.before, place.end() if place else 0)
     if lead is not None and lead[1] in _ANY_BYTES:
         yield _Slot(-1, "word"), lead[1].decode()
@@ -163,15 +164,16 @@ _FURTHER = ("DETAIL", "HINT", "QUERY", "CONTEXT", "STATEMENT", "LOCATION", "BACK
 Errors Within the Server"; its ``send_message_to_server_log`` writes them together with it)."""
 _ANY_BYTES = {word.encode() for word in (*_ANY_STYLE, *_FURTHER)}
 """Words that stand where a level does."""
-_separator = re.compile(_SEPARATOR).match
-_token = re.compile(_GAP + _TOKEN).match
-_qualified = re.compile(_QUALIFIER + rb"([A-Za-z]{1,16})(?=[\]:])").match
+_EDGE = when_used(_SEPARATOR)
+_SKIPPED = when_used(_GAP + _TOKEN)
+_QUALIFIED = when_used(_QUALIFIER + rb"([A-Za-z]{1,16})(?=[\]:])")
+_OPENING = when_used(rb"[\[(<{\"' ]{0,3}")
 
 
 def _following_levels(after: bytes, *, few: bool) -> Iterable[tuple[_Slot, str]]:
     place, letter = 0, False
     for tokens in range(_MOST_TOKENS + 1):
-        edge = _separator(after, place)
+        edge = _EDGE.match(after, place)
         start = edge.end() if edge else place
         word = _WORD.match(after, start) if start or place else None
         if word is not None and word[1] in _ANY_BYTES:
@@ -179,7 +181,7 @@ def _following_levels(after: bytes, *, few: bool) -> Iterable[tuple[_Slot, str]]
                 return
             yield _Slot(tokens, "word"), word[1].decode()
             return
-        qualified = _qualified(after, start)
+        qualified = _QUALIFIED.match(after, start)
         if qualified is not None and qualified[1] in _ANY_BYTES:
             yield _Slot(tokens, "qualified"), qualified[1].decode()
             return
@@ -187,7 +189,7 @@ def _following_levels(after: bytes, *, few: bool) -> Iterable[tuple[_Slot, str]]
         if found is not None:
             letter = True
             yield _Slot(tokens, "letter"), after[start - 1 : start + 2].decode("ascii", "replace")
-        token = _token(after, place)
+        token = _SKIPPED.match(after, place)
         if token is None:
             return
         place = token.end()

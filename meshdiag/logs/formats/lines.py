@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from meshdiag.regexes import when_used
 
 HEAD = 512
 """How much of a line is looked at to find its time and level: hostile lines are long."""
 
 _ESCAPES = rb"(?:\x1b\[[0-9;?]{0,20}[A-Za-z])"
-_COLOURS = re.compile(rb"(?<![A-Za-z0-9])" + _ESCAPES + rb"{1,8}|" + _ESCAPES + rb"{1,8}(?![A-Za-z0-9])")
-_INSIDE = re.compile(
+_COLOURS = when_used(rb"(?<![A-Za-z0-9])" + _ESCAPES + rb"{1,8}|" + _ESCAPES + rb"{1,8}(?![A-Za-z0-9])")
+_INSIDE = when_used(
     rb"[ \t]|\r?(?:\n|\Z)|at [\w.$<]|Caused by\b|Suppressed:|\.\.\. \d+ more|[})\]]"
     rb"|Traceback \(|During handling of|The above exception|goroutine \d+ |\[stacktrace\]|#\d+ |-->"
 )

@@ -9,6 +9,7 @@ from meshdiag.logs.formats.lines import ESCAPE, bare, continues, text_of
 from meshdiag.logs.levels import EVERY_STYLE, LETTERS, level_of_number, numbers_of, stems, word_level
 from meshdiag.logs.record import Record
 from meshdiag.logs.timestamps import TextTimes
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +23,12 @@ LEVEL = frozenset(("level", "lvl", "severity", "loglevel", "log_level", "log.lev
 _COMPONENT = ("component", "logger", "subsystem", "module", "source", "service", "app", "caller")
 _NODE = ("node", "node_id", "node_name", "host", "hostname", "instance", "pod")
 _MESSAGE = ("msg", "message", "event", "err", "error")
-_PAIR = re.compile(rb'([A-Za-z_@][\w.@/-]{0,99})=("(?:[^"\\]|\\.)*+"?+|[^\s"]*+)|[^\s]++', re.DOTALL)
-NUMBER = re.compile(r"[1-9][0-9]{0,5}|0")
+_PAIR = when_used(rb'([A-Za-z_@][\w.@/-]{0,99})=("(?:[^"\\]|\\.)*+"?+|[^\s"]*+)|[^\s]++', re.DOTALL)
+NUMBER = when_used(r"[1-9][0-9]{0,5}|0")
 """A level that is a number."""
 _LOOK = 2048
 """Bytes in which time and level are looked for."""
-_NUMBER = re.compile(r"-?(?:\d{1,17}|\d{1,15}\.\d{1,15})\Z")
+_NUMBER = when_used(r"-?(?:\d{1,17}|\d{1,15}\.\d{1,15})\Z")
 
 
 class LogfmtFormat:

@@ -6,13 +6,15 @@ import os
 import re
 from functools import lru_cache
 
+from meshdiag.regexes import when_used
+
 COMPRESSED = (".gz", ".zst", ".xz", ".bz2", ".lz4", ".Z")
 
 _DATE = r"(?:\d{4}-?\d{2}-?\d{2}(?:[T_.:-]?\d{2}(?:[.:_-]?\d{2}){0,2}(?:[.,]\d{1,9})?Z?)?|\d{10})"
 _END = r"(?P<packed>\.(?:gz|zst|xz|bz2|lz4|Z))?"
 _MARK = rf"(?:[.](?P<number>\d{{1,5}})|[._-](?P<date>{_DATE})(?:[._-]\d{{1,5}})?|\.(?:old|bak|orig|prev)|~)"
-_AFTER = re.compile(rf"(?P<base>.+?){_MARK}{_END}", re.DOTALL)
-_WITHIN = re.compile(rf"(?P<stem>.+?){_MARK}(?P<extension>\.[A-Za-z]{{1,8}}){_END}", re.DOTALL)
+_AFTER = when_used(rf"(?P<base>.+?){_MARK}{_END}", re.DOTALL)
+_WITHIN = when_used(rf"(?P<stem>.+?){_MARK}(?P<extension>\.[A-Za-z]{{1,8}}){_END}", re.DOTALL)
 
 
 def live_names(name: str) -> tuple[str, ...]:

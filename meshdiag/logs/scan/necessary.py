@@ -12,6 +12,8 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from meshdiag.regexes import when_used
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 MAX_REPEAT = 200
 MAX_LENGTH = 4000
 
-_UNLIKE = re.compile(
+_UNLIKE = when_used(
     r"\{,|\[\[|\[\]|\[\^\]|&&|--|~~|\|\||\(\?(?!:|P<)|\\[^dDsSwWbBtnfra.^$*+?{}\[\]()|\\/:\"'=@ -]", re.ASCII
 )
 """Where Python's reader of expressions and RE2 may not mean the same."""
 
-_FLAGS = re.compile(r"\(\?(i?m?)\)")
+_FLAGS = when_used(r"\(\?(i?m?)\)")
 _SETS = {
     "DIGIT": rb"0-9",
     "SPACE": rb"\x09\x0a\x0c\x0d\x20",

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import UsageError
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 MAX_PATTERN = 10_000
 """Characters of a pattern; RE2 bounds what it makes of it."""
 
-_TOKEN = re.compile(r"\\.|[^\\]", re.DOTALL)
+_TOKEN = when_used(r"\\.|[^\\]", re.DOTALL)
 _SPECIAL = frozenset(".^$*+?{}[]()\\")
 _ESCAPABLE = frozenset(".^$*+?{}[]()\\|/-:\"'=@ ")
-_GROUPED = re.compile(r"\((?:\?:)?([^()\\]*)\)")
+_GROUPED = when_used(r"\((?:\?:)?([^()\\]*)\)")
 
 
 def tester(pattern: Pattern) -> Callable[[bytes], bool]:
