@@ -16,6 +16,7 @@ from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
 from meshdiag.sources.alertmanager import Alertmanager
 from meshdiag.sources.docker import Docker, EngineAddress
+from meshdiag.sources.grafana import GrafanaLogin
 from meshdiag.sources.loki import Loki
 from meshdiag.sources.prometheus import Prometheus
 from meshdiag.sources.scrape import Scrape
@@ -52,6 +53,11 @@ async def _loki(endpoint: Endpoint) -> Any:
         return [record async for record in source.records(selection, Tally())]
 
 
+async def _grafana_login(endpoint: Endpoint) -> Any:
+    async with GrafanaLogin(endpoint) as source:
+        return await source.takes_documented_password()
+
+
 SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Prometheus.instant": lambda endpoint: _prometheus(endpoint, lambda source: source.instant("up")),
     "Prometheus.identify": lambda endpoint: _prometheus(endpoint, lambda source: source.identify()),
@@ -59,6 +65,7 @@ SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Alertmanager.alerts": lambda endpoint: _alertmanager(endpoint, lambda source: source.alerts()),
     "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
     "Docker.records": _docker,
+    "Grafana.login": _grafana_login,
     "Loki.records": _loki,
     "Scrape.instant": _scrape,
 }

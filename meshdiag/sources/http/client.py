@@ -62,7 +62,8 @@ REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is asked. ``repeatable``: it may be sent again when the connection breaks."""
+    """What is asked. ``repeatable``: it may be sent again when the connection breaks. ``once``: it goes over the wire
+    one single time, and is not taken to where a redirect points either."""
 
     method: str
     path: str
@@ -70,6 +71,7 @@ class _Request:
     body: bytes | None
     headers: Mapping[str, str]
     repeatable: bool = True
+    once: bool = False
 
 
 @dataclass(slots=True)
@@ -128,9 +130,11 @@ class HttpClient(Closing):
         *,
         accept: Collection[int] = (),
         headers: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> Reply:
-        """GET a path below the endpoint's URL. Statuses outside 2xx raise, except those in ``accept``."""
-        return await self._ask(_Request("GET", path, _pairs(params), None, headers or {}), accept)
+        """GET a path below the endpoint's URL. Statuses outside 2xx raise, except those in ``accept``. ``once``: one
+        request, whatever comes back: never again, and never on to where a redirect points."""
+        return await self._ask(_Request("GET", path, _pairs(params), None, headers or {}, once=once), accept)
 
     async def post(
         self, path: str, form: Params = (), *, accept: Collection[int] = (), repeatable: bool = True
@@ -187,14 +191,12 @@ class HttpClient(Closing):
         progress = _Progress()
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                reply = await self._with_retries(
-                    client,
-                    _build(client, address, request, auth),
-                    where,
-                    progress,
-                    limit.when() or 0.0,
-                    request.repeatable,
-                )
+                built = _build(client, address, request, auth)
+                if request.once:
+                    reply = await self._send(client, built, where, progress)
+                else:
+                    until = limit.when() or 0.0
+                    reply = await self._with_retries(client, built, where, progress, until, request.repeatable)
         except SourceError:
             raise
         except Exception as error:  # httpx, sockets, TLS and the layers between them raise many kinds
