@@ -43,6 +43,8 @@ class ProbeTrouble(StrEnum):
     """What answers does not speak TLS."""
     NO_HTTP = "no-http"
     """What answers does not speak HTTP."""
+    CERTIFICATE_WANTED = "certificate-wanted"
+    """The server wants a client's certificate before it answers."""
     NOT_ALLOWED = "not-allowed"
     """This process may not send such packets."""
     NO_PORT = "no-port"
