@@ -1,13 +1,14 @@
 """Samples held in memory: columns of times and values by series, found by metric name and matchers.
 
-The columns are arrays of machine numbers: 16 bytes a sample, and cut out or summed without a Python object each.
+Long columns are arrays of machine numbers: 16 bytes a sample, and cut out or summed without a Python object each.
+Short ones, of a look or two at many nodes, are tuples, which cost next to nothing to make.
 """
 
 from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from meshdiag.metrics import NAME_LABEL
@@ -33,6 +34,9 @@ _STALE_BYTES = struct.pack("<Q", 0x7FF0000000000002)
 
 INDEXED = 100
 """From this many series of a metric on, a label's values are indexed when they are asked for."""
+FEW = 4
+"""Up to so many samples a series has tuples for columns."""
+LONGEST_BITS = 63
 
 
 class StoredSeries:
@@ -41,10 +45,10 @@ class StoredSeries:
 
     __slots__ = ("_bare", "labels", "times", "values")
 
-    def __init__(self, labels: dict[str, str], times: Iterable[int] = (), values: Iterable[float] = ()) -> None:
+    def __init__(self, labels: dict[str, str], times: tuple[int, ...] = (), values: tuple[float, ...] = ()) -> None:
         self.labels = labels
-        self.times = array("q", times)
-        self.values = array("d", values)
+        self.times: tuple[int, ...] | array[int] = times
+        self.values: tuple[float, ...] | array[float] = values
         self._bare: dict[str, str] | None = None
 
     @property
@@ -55,18 +59,39 @@ class StoredSeries:
         return self._bare
 
     def append(self, time: int, value: float) -> None:
-        """Add a sample. One that is not newer than the last is put in its place, or replaces its equal."""
+        """Add a sample. One that is not newer than the last is put in its place, or replaces its equal. Raises
+        ``OverflowError`` for a time of more than 64 bits."""
         times = self.times
+        if isinstance(times, tuple) and len(times) < FEW and (not times or time > times[-1]):
+            if time.bit_length() > LONGEST_BITS:
+                raise OverflowError("a time that 64 bits do not hold")
+            self.times, self.values = (*times, time), (*self.values, float(value))
+            return
+        times, values = self._arrays()
         if not times or time > times[-1]:
             times.append(time)
-            self.values.append(value)
+            values.append(value)
             return
         place = bisect_right(times, time)
         if times[place - 1] == time and place:
-            self.values[place - 1] = value
+            values[place - 1] = value
         else:
             times.insert(place, time)
-            self.values.insert(place, value)
+            values.insert(place, value)
+
+    def forget(self, before: int) -> None:
+        """Let go of the samples older than that; the newest one stays."""
+        if self.times[0] < before:
+            times, values = self._arrays()
+            cut = min(len(times) - 1, bisect_left(times, before))
+            del times[:cut], values[:cut]
+
+    def _arrays(self) -> tuple[array[int], array[float]]:
+        """The columns as arrays, from now on."""
+        times, values = self.times, self.values
+        if not isinstance(times, array) or not isinstance(values, array):
+            self.times, self.values = times, values = array("q", times), array("d", values)
+        return times, values
 
 
 class Store:
@@ -93,8 +118,9 @@ class Store:
         if named is None:
             named = self._by_name[name] = []
         named.append(series)
-        for key in [key for key in self._by_value if key[0] == name]:
-            del self._by_value[key]
+        if self._by_value:
+            for key in [key for key in self._by_value if key[0] == name]:
+                del self._by_value[key]
         return series
 
     def add(self, labels: Mapping[str, str], time: int, value: float) -> None:

@@ -270,10 +270,7 @@ def tidy(store: Store, before_ms: int) -> None:
     """Let go of samples older than that; the newest of a series stays."""
     for name in list(store.names):
         for series in store.named(name):
-            times = series.times
-            if times[0] < before_ms:
-                cut = min(len(times) - 1, next((i for i, one in enumerate(times) if one >= before_ms), len(times)))
-                del series.times[:cut], series.values[:cut]
+            series.forget(before_ms)
 
 
 def _sees(store: Store, selector: Selector) -> bool:

@@ -149,23 +149,31 @@ class Observed:
     def _take(self, node: _Node, page: NodePage, read: Page, skip: frozenset[str], touched: set[int]) -> None:
         """The samples of one page into the series of its node; ``touched`` gets the keys of those series."""
         asked = round(page.asked * 1000)
-        known = node.series
+        once = (asked,)
+        known, own, put = node.series, node.labels, self.store.put
         for name, labels, value, stamp in read.samples:
             if name in skip:
                 continue
             key = id(labels)
             touched.add(key)
-            time = asked
-            if stamp is not None:
-                if abs(stamp) > MAX_TIME_S:
-                    continue
-                node.timed.add(key)
-                time = round(stamp * 1000)
             series = known.get(key)
-            if series is not None:
-                series.append(time, value)
+            if stamp is not None:
+                self._take_stamped(node, labels, value, stamp)
+            elif series is not None:
+                series.append(asked, value)
             else:
-                known[key] = self.store.put(StoredSeries(_labelled(labels, node.labels), [time], [value]))
+                known[key] = put(StoredSeries(_labelled(labels, own), once, (value,)))
+
+    def _take_stamped(self, node: _Node, labels: dict[str, str], value: float, stamp: float) -> None:
+        """A sample for which the page gives a time of its own, in seconds."""
+        if abs(stamp) > MAX_TIME_S:
+            return
+        key = id(labels)
+        node.timed.add(key)
+        series = node.series.get(key)
+        if series is None:
+            series = node.series[key] = self.store.put(StoredSeries(_labelled(labels, node.labels)))
+        series.append(round(stamp * 1000), value)
 
     @staticmethod
     def _end(node: _Node, touched: set[int], wanted: frozenset[str] | None, time: int) -> None:
@@ -195,8 +203,9 @@ class Observed:
 
 def _labelled(labels: dict[str, str], own: dict[str, str]) -> dict[str, str]:
     """A page's labels with those of its target, which have the right of way."""
-    if own.keys().isdisjoint(labels):
-        return {**labels, **own}
+    merged = labels | own
+    if len(merged) == len(labels) + len(own):
+        return merged
     return {**{(f"exported_{name}" if name in own else name): value for name, value in labels.items()}, **own}
 
 
