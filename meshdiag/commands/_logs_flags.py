@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +20,6 @@ SOURCES = ("file", "loki", "docker", "journal", "kubernetes")
 FORMATS = ("table", "raw", "json", "csv")
 
 
-@dataclass(eq=False, repr=False)
 class LogFlags:
     """The flags of one call, as typed; see their help for what they mean. ``format`` is None where none was asked."""
 
@@ -67,6 +65,9 @@ class LogFlags:
     utc: bool
     no_pager: bool
     fail_on: str
+
+    def __init__(self, **given: Any) -> None:
+        self.__dict__.update(given)
 
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ def run_remote(job: Job, names: tuple[str, ...]) -> int:
     if job.flags.new_since is not None:
         from meshdiag.commands._logs_summaries import window_of_summary
 
-        job = replace(job, selection=replace(job.selection, since_ns=window_of_summary(job)))
+        job = job._replace(selection=job.selection._replace(since_ns=window_of_summary(job)))
     source = open_source(job, names)
     take, finish = _taker(job, source)
     try:

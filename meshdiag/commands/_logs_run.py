@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from meshdiag.commands._logs_output import format_of, open_sink, say, say_tally
 from meshdiag.commands._logs_selection import selection_of
@@ -45,8 +44,7 @@ SOURCES_OF = {
 SUMMARIES = ("count", "top", "new_since", "stats")
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One call: what was asked for, of what, and the counts of what it went through. ``named``: the user named the
     paths; else they are the context's."""
 
@@ -55,9 +53,9 @@ class Job:
     named: bool
     now: datetime
     paths: tuple[str, ...]
+    tally: Tally
     configured: Context | None = None
     formats: tuple[Format, ...] = ()
-    tally: Tally = field(default_factory=Tally)
 
     @property
     def context(self) -> Context:
@@ -77,7 +75,7 @@ def run(invocation: Invocation, paths: tuple[str, ...], flags: LogFlags) -> int:
     selection = selection_of(flags, now)
     context = _context(invocation)
     logs = paths or (context or _built_in()).logs
-    job = Job(flags, selection, bool(paths), now, logs, context, _formats(context))
+    job = Job(flags, selection, bool(paths), now, logs, Tally(), context, _formats(context))
     if flags.source != "file":
         from meshdiag.commands._logs_remote import run_remote
 
@@ -227,7 +225,7 @@ def found_in(job: Job, files: Sequence[LogFile]) -> Iterator[Record]:
     from meshdiag.logs.twins import once
 
     lives = len({one.live for one in files})
-    whole = replace(asked, head=None, tail=None if asked.tail is None else asked.tail * lives)
+    whole = asked._replace(head=None, tail=None if asked.tail is None else asked.tail * lives)
     records = once(search(files, whole, job.tally, formats=job.formats, zone=job.zone), job.tally)
     if asked.tail is not None:
         return iter(deque(records, maxlen=asked.tail))

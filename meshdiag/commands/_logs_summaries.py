@@ -41,8 +41,8 @@ def summarise(job: Job, files: Sequence[LogFile]) -> None:
     """Sum log files up; where they repeat one another, record by record."""
     flags = job.flags
     if repeat_one_another(job, files):
-        whole = replace(job.selection, head=None, tail=None, since_ns=window_of_summary(job))
-        summarise_records(job, found_in(replace(job, selection=whole), files))
+        whole = job.selection._replace(head=None, tail=None, since_ns=window_of_summary(job))
+        summarise_records(job, found_in(job._replace(selection=whole), files))
         return
     if flags.stats:
         room = columns(_width())

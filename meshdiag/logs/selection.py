@@ -5,15 +5,13 @@ Prefilters and pushed-down queries may only skip records that ``Selection.wants`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from meshdiag.logs.record import Level, Record
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Text to look for in a record's raw bytes: a regular expression (RE2's syntax, no backtracking), or
     a fixed string. ``invert``: the record must not hold it."""
 
@@ -34,8 +32,7 @@ class Condition(Protocol):
         """Whether a record meets it; a field that is missing or of another type meets no comparison."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which records are wanted. Every part that is set must agree.
 
     ``since_ns`` and ``until_ns``: nanoseconds since the epoch, since included, until not; a record without a time of

@@ -179,9 +179,8 @@ def test_the_server_does_the_work(version: str, selection: Selection, part: str,
 
 
 def _since(selection: Selection) -> Selection:
-    from dataclasses import replace
 
-    return replace(selection, since_ns=NOW - DAY)
+    return selection._replace(since_ns=NOW - DAY)
 
 
 def test_the_evidence_is_what_was_sent() -> None:

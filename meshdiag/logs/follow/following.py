@@ -144,7 +144,7 @@ class _Job:
         asked = self.matcher.selection
         tail = None if asked.tail is None else asked.tail * repeats
         known = Known(self.tally)
-        former = history(self.arrivals.opened(), replace(asked, tail=tail), self.tally, self.formats, self.zone)
+        former = history(self.arrivals.opened(), asked._replace(tail=tail), self.tally, self.formats, self.zone)
         yield from deque(filter(known.new, former), asked.tail) if asked.tail is not None else filter(known.new, former)
         for batches in self.batches():
             yield from filter(known.new, (batch.record(part) for part, batch in _by_time(batches)))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import heapq
 import os
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.opening.files import LogFile
@@ -56,7 +55,7 @@ class _Past(Search):
         formats: Sequence[Format],
         zone: tzinfo | None,
     ) -> None:
-        super().__init__(replace(selection, before=0, after=0), tally, formats=formats, zone=zone)
+        super().__init__(selection._replace(before=0, after=0), tally, formats=formats, zone=zone)
         self._ends = {_path_of(one): one for one in opened}
 
     def open(self, file: LogFile) -> OpenLog | None:
@@ -65,7 +64,7 @@ class _Past(Search):
         followed = self._ends.get(file.path)
         if log is not None and followed is not None:
             log.size = min(log.size, followed.position)
-            log.file = replace(file, path=followed.file)
+            log.file = file._replace(path=followed.file)
             self.tally.files[-1] = followed.file
         return log
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshdiag.errors import SourceError, Trouble, UsageError
 from meshdiag.logs.opening.rotation import COMPRESSED, live_names, siblings
@@ -20,8 +19,7 @@ STDIN = "-"
 MAX_FILES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class LogFile:
+class LogFile(NamedTuple):
     """A file to read. ``live`` is the name under which its log is being written: files that share it hold one log one
     after another. ``written``: when last (seconds since the epoch), None for a stream. ``size`` in bytes."""
 

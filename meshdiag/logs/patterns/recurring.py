@@ -246,10 +246,10 @@ def new_since(
     """
     begin_ns = selection.since_ns if selection.since_ns is not None else since_ns - baseline_ns
     found = Patterns(compare=True)
-    both = Search(replace(selection, since_ns=begin_ns), tally, formats=formats, zone=zone)
-    recent = Search(replace(selection, since_ns=since_ns), tally, formats=formats, zone=zone)
-    former = Search(replace(selection, since_ns=begin_ns, until_ns=since_ns), tally, formats=formats, zone=zone)
-    always = Search(replace(selection, since_ns=None, until_ns=None), tally, formats=formats, zone=zone)
+    both = Search(selection._replace(since_ns=begin_ns), tally, formats=formats, zone=zone)
+    recent = Search(selection._replace(since_ns=since_ns), tally, formats=formats, zone=zone)
+    former = Search(selection._replace(since_ns=begin_ns, until_ns=since_ns), tally, formats=formats, zone=zone)
+    always = Search(selection._replace(since_ns=None, until_ns=None), tally, formats=formats, zone=zone)
     for log in _logs(both, files):
         if not log.seekable:
             _divide(log, both, found, since_ns)
@@ -295,6 +295,7 @@ def _count(log: OpenLog, job: Search, found: Patterns, begin: int | None, end: i
     scanner = job.scanner(log, log.size if begin is None or end is None else end - begin)
     counter = _Remains(log.format, log.file.path, found, now)
     for block in log.blocks(begin, end):
+        counter.read_as(log.format)
         lines = _wanted(scanner, block)
         if lines:
             counter.count(lines)
@@ -324,6 +325,13 @@ class _Remains:
         self._known: dict[bytes, tuple[Message, str] | None] = {}
         self._last: dict[bytes, bytes] = {}
         self._skeletons: Skeletons[tuple[Message, str]] = Skeletons()
+
+    def read_as(self, form: Format) -> None:
+        """Read the lines that follow by a format."""
+        if form is not self._format:
+            self.close()
+            self._format = form
+            self._skeletons = Skeletons()
 
     def count(self, block: bytes) -> None:
         """Count whole lines, each with its newline."""

@@ -8,8 +8,7 @@ finds is only a candidate: the exact test follows, except for what finding it pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from meshdiag.logs.formats import Fielded
 from meshdiag.logs.matching import BUILT_IN
@@ -47,8 +46,7 @@ class Finder(Protocol):
         """The places in a block, ascending, at least one for each candidate line."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Needle:
+class Needle(NamedTuple):
     """What every wanted record holds: one of ``words`` (in any case when ``ignore_case``), or ``expression``.
     ``proves``: the pattern that a record meets when the needle is in it."""
 

@@ -18,8 +18,7 @@ Where the edge does not settle, the log is read from its beginning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshdiag.logs.record import NS
 
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 ROUNDS = 6
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Reach:
+class Reach(NamedTuple):
     """How the places that are looked at lie: bytes of each, bytes read around the window, places to each
     doubling of the distance from its edge."""
 
@@ -42,8 +40,7 @@ class Reach:
     lines: int = 6
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class _Place:
+class _Place(NamedTuple):
     """What one place of a log tells: where its first record with a time begins, that time, the latest of the few
     looked at, and by how much they run backwards (ns)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from meshdiag.errors import SourceError, Trouble
@@ -204,12 +204,12 @@ async def follow(loki: Loki, selection: Selection, tally: Tally, pace: Pace) -> 
 async def _all(loki: Loki, selection: Selection, tally: Tally, pace: Pace) -> AsyncGenerator[Record, None]:
     if selection.before or selection.after:
         tally.notes.append(f"{loki.name}: lines around the wanted ones are not shown while it is followed")
-    wanted = replace(selection, head=None, before=0, after=0)
-    to_come = replace(wanted, since_ns=None, tail=None)
+    wanted = selection._replace(head=None, before=0, after=0)
+    to_come = wanted._replace(since_ns=None, tail=None)
     now = time.time_ns()
     follower = _Follower(loki, to_come, tally, pace, await _live_query(loki, to_come, now, tally), now, now)
     if wanted.since_ns is None or wanted.since_ns > now - OVERLAP_NS:
-        await _know(follower, replace(to_come, since_ns=now - OVERLAP_NS, until_ns=wanted.since_ns))
+        await _know(follower, to_come._replace(since_ns=now - OVERLAP_NS, until_ns=wanted.since_ns))
     if wanted.since_ns is not None or wanted.tail is not None:
         look = follower.seen.look()
         async with aclosing(loki.records(wanted, tally)) as records:

@@ -90,7 +90,7 @@ class Following:
             return
         reading = self._readings[log.key] = self._reader.open(log, selection, tally)
         if selection.since_ns is not None:
-            async with aclosing(history(self._reader, reading, replace(selection, until_ns=None), tally)) as past:
+            async with aclosing(history(self._reader, reading, selection._replace(until_ns=None), tally)) as past:
                 async for record in past:
                     yield record
             return
