@@ -161,8 +161,16 @@ class _Runner:
         error = self.view.exception()
         if error is None:
             return self.view.result()
-        self._note(f"no table: {error.message if isinstance(error, SourceError) else repr(error)}")
+        if not isinstance(error, SourceError):
+            self._note(f"no table: {error!r}")
+        elif not self._told(error.message):
+            self._note(f"no table: {error.message}")
         return None
+
+    def _told(self, message: str) -> bool:
+        """Whether a check's answer says the same already."""
+        done = (task.result() for task in self.tasks.values() if task.done() and not task.cancelled())
+        return any(message in result.summary for result in done)
 
     def results(self, reason: str) -> tuple[Result, ...]:
         """Every result, gates first; a check without one is UNKNOWN for ``reason``."""

@@ -13,7 +13,7 @@ from meshdiag.sources.scrape import Scrape
 from meshdiag.sources.tcp import TcpConnect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from meshdiag.context import Context, Endpoint
 
@@ -28,11 +28,12 @@ class Direct(StrEnum):
 
 @asynccontextmanager
 async def open_sources(
-    context: Context, direct: Direct = Direct.FALLBACK, *, gap_s: float = 2.0
+    context: Context, direct: Direct = Direct.FALLBACK, *, gap_s: float = 2.0, also: Collection[str] = ()
 ) -> AsyncIterator[Sources]:
     """The sources of a context, closed at the end. Nothing is asked before the first question.
 
     ``gap_s`` lies between the two looks at a node's page that rates come from; 0 is for one look and no rates.
+    ``also`` names sources that few commands ask (``traces``): they are opened for these alone.
     """
     async with AsyncExitStack() as stack:
         scrape = Scrape(
@@ -53,6 +54,10 @@ async def open_sources(
             meshlog=MeshLog(context.logs, context.log_formats),
             left_out=_left_out(context, direct),
         )
+        if "traces" in also:
+            sources = _with_traces(sources, context, stack)
+        if "blackbox" in also:
+            sources = _with_blackbox(sources, context, stack)
         if direct is Direct.ALWAYS:
             yield sources
             return
@@ -77,6 +82,31 @@ async def _with_stack(sources: Sources, context: Context, direct: Direct, stack:
         stack.push_async_callback(alertmanager.aclose)
         sources = replace(sources, alertmanager=alertmanager)
     return sources
+
+
+def _with_traces(sources: Sources, context: Context, stack: AsyncExitStack) -> Sources:
+    """The same sources with the store of traces: Tempo where the context has one, else Jaeger."""
+    from meshdiag.sources.traces.jaeger import Jaeger
+    from meshdiag.sources.traces.tempo import Tempo
+
+    store = Tempo(context.tempo) if context.tempo else Jaeger(context.jaeger) if context.jaeger else None
+    if store is None:
+        reason = f"context {context.name} has neither Jaeger nor Tempo"
+        return replace(sources, left_out={**sources.left_out, "traces": reason})
+    stack.push_async_callback(store.aclose)
+    return replace(sources, traces=store)
+
+
+def _with_blackbox(sources: Sources, context: Context, stack: AsyncExitStack) -> Sources:
+    """The same sources with the exporters beside the nodes."""
+    from meshdiag.sources.blackbox import Blackbox
+
+    if context.blackbox is None:
+        reason = f"context {context.name} has no blackbox_exporters (blackbox = false)"
+        return replace(sources, left_out={**sources.left_out, "blackbox": reason})
+    blackbox = Blackbox(ca_file=context.blackbox.ca_file)
+    stack.push_async_callback(blackbox.aclose)
+    return replace(sources, blackbox=blackbox)
 
 
 def _left_out(context: Context, direct: Direct) -> dict[str, str]:
@@ -109,4 +139,5 @@ def with_timeout(context: Context, timeout_s: float | None) -> Context:
         prometheus=limited(context.prometheus),
         alertmanager=limited(context.alertmanager),
         scrape=replace(context.scrape, timeout_s=timeout_s),
+        blackbox=context.blackbox and replace(context.blackbox, timeout_s=timeout_s),
     )

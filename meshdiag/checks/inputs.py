@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from meshdiag.metrics import Metrics
     from meshdiag.sources import Sources
     from meshdiag.sources.alertmanager import Alertmanager
+    from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.prometheus import Prometheus
     from meshdiag.sources.scrape import Scrape
     from meshdiag.sources.tcp import TcpConnect
+    from meshdiag.sources.traces import TraceStore
 
 T = TypeVar("T")
 Wanted = Callable[[Mapping[str, str]], bool]
@@ -101,9 +103,19 @@ class Inputs:
         return _present(self.sources.connect, "TCP connect")
 
     @property
+    def blackbox(self) -> Blackbox:
+        """The blackbox_exporters beside the nodes."""
+        return _present(self.sources.blackbox, "blackbox_exporter")
+
+    @property
     def meshlog(self) -> MeshLog:
         """The mesh's log files on this machine."""
         return _present(self.sources.meshlog, "log files")
+
+    @property
+    def traces(self) -> TraceStore:
+        """Where the mesh's traces are kept: Jaeger or Tempo."""
+        return _present(self.sources.traces, "traces")
 
     @property
     def moment(self) -> datetime:

@@ -124,8 +124,9 @@ async def _look(
     loaded = invocation.load()
     context = with_timeout(loaded.context, flags.timeout.total_seconds() if flags.timeout else None)
     direct = {True: Direct.ALWAYS, False: Direct.NEVER, None: Direct.FALLBACK}[flags.direct]
+    needs = {need for one in checks for need in one.needs}
     started, began = datetime.now(UTC), time.monotonic()
-    async with open_sources(context, direct, gap_s=flags.gap.total_seconds()) as sources:
+    async with open_sources(context, direct, gap_s=flags.gap.total_seconds(), also=needs) as sources:
         with progress(len(checks), quiet=flags.quiet) as on_result:
             run = Run(
                 context,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTION = "Look at the mesh"
 
 OVERVIEW = ("consensus.*", "nodes.up", "peers.count")
-SLOW = ("consensus.*", "nodes.up", "nodes.clock", "capacity.*", "peers.*", "logs.*")
+SLOW = ("consensus.*", "nodes.up", "nodes.clock", "capacity.*", "peers.*", "logs.*", "traces.*")
 
 
 @click.command("consensus", short_help="Do the nodes agree, and fast enough; --slow finds out why not.")

@@ -109,7 +109,7 @@ def grounds(cause: Cause, report: Report) -> str:
 def the_answer(report: Report) -> Result | None:
     """The one question of a command that asked one thing, beside whether its source can be trusted."""
     asked = [one for one in report.results if not one.id.startswith("stack.")]
-    return asked[0] if report.data is not None and len(asked) == 1 else None
+    return asked[0] if len(asked) == 1 else None
 
 
 def _what_passed(report: Report) -> str:

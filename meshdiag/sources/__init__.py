@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from meshdiag.metrics import Metrics
     from meshdiag.sources.alertmanager import Alertmanager
+    from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.prometheus import Prometheus
     from meshdiag.sources.scrape import Scrape
     from meshdiag.sources.tcp import TcpConnect
+    from meshdiag.sources.traces import TraceStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +33,6 @@ class Sources:
     scrape: Scrape | None = None
     connect: TcpConnect | None = None
     meshlog: MeshLog | None = None
+    traces: TraceStore | None = None
+    blackbox: Blackbox | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)

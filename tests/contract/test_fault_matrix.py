@@ -20,6 +20,9 @@ from meshdiag.sources.grafana import GrafanaLogin
 from meshdiag.sources.loki import Loki
 from meshdiag.sources.prometheus import Prometheus
 from meshdiag.sources.scrape import Scrape
+from meshdiag.sources.traces.jaeger import Jaeger
+from meshdiag.sources.traces.tempo import Tempo
+from meshdiag.sources.traces.trace import Search
 from tests.faulty import FAULTS, Fault, faulty
 
 PATIENCE_S = 15
@@ -58,6 +61,16 @@ async def _grafana_login(endpoint: Endpoint) -> Any:
         return await source.takes_documented_password()
 
 
+async def _jaeger(endpoint: Endpoint) -> Any:
+    async with Jaeger(endpoint) as source:
+        return await source.search(Search("gateway", 0.0, 1.0))
+
+
+async def _tempo(endpoint: Endpoint) -> Any:
+    async with Tempo(endpoint) as source:
+        return await source.search(Search("gateway", 0.0, 1.0))
+
+
 SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Prometheus.instant": lambda endpoint: _prometheus(endpoint, lambda source: source.instant("up")),
     "Prometheus.identify": lambda endpoint: _prometheus(endpoint, lambda source: source.identify()),
@@ -66,7 +79,9 @@ SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
     "Docker.records": _docker,
     "Grafana.login": _grafana_login,
+    "Jaeger.search": _jaeger,
     "Loki.records": _loki,
+    "Tempo.search": _tempo,
     "Scrape.instant": _scrape,
 }
 
