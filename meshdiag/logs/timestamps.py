@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshdiag.logs.record import NS
 from meshdiag.regexes import when_used
@@ -50,8 +49,7 @@ _MON = rb"(?:" + "|".join(_MONTH_NAMES).encode() + rb")"
 _DAY = rb"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +)?"
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Moment:
+class Moment(NamedTuple):
     """What a stamp says, seconds aside. None for what it does not say."""
 
     year: int | None
@@ -61,8 +59,7 @@ class Moment:
     minute: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Shape:
+class Shape(NamedTuple):
     """One way to write a time. ``split`` takes the stamp without the seconds' two digits, and the tail, and says
     what they mean, raising ``ValueError`` or ``KeyError``; None where the stamp counts from the epoch."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshdiag.logs.formats.lines import text_of
 from meshdiag.regexes import when_used
@@ -28,8 +27,7 @@ _NODE = when_used(r"\bnode(?:_?id)?[=:] ?\"?([A-Za-z0-9_.:-]{1,100})")
 _PLAIN = when_used(rf"{_NAME}\Z")
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Parts:
+class Parts(NamedTuple):
     """What a message's text holds."""
 
     component: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshdiag.logs.formats.lines import bare
 from meshdiag.logs.formats.text import Header, word_marks
@@ -41,8 +40,7 @@ _ENOUGH = 4
 _ANY_STYLE = spelled(frozenset(Style))
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class _Stamped:
+class _Stamped(NamedTuple):
     """A line's time: its shape, what stands before it and what after."""
 
     shape: Shape
@@ -50,8 +48,7 @@ class _Stamped:
     after: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(NamedTuple):
     """Where a level stands: ``tokens`` after the time, -1 before it; ``kind`` is word, qualified or letter."""
 
     tokens: int

@@ -8,8 +8,8 @@ whatever stands in the header's place for it: a level word in the message is no 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshdiag.logs.formats.anatomy import anatomy
 from meshdiag.logs.formats.lines import ESCAPE, HEAD, bare, continues, text_of
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _DIGIT = re.compile(rb"\d")
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Header:
+class Header(NamedTuple):
     """How a record's first line begins.
 
     ``time`` is a bytes pattern with the groups of ``shape`` (none where ``shape`` is None); ``rest`` continues it:
@@ -42,8 +41,8 @@ class Header:
     time: bytes
     shape: Shape | None
     rest: bytes = b""
-    levels: Mapping[bytes, Level] = field(default_factory=dict)
-    marks: Mapping[Level, tuple[bytes, ...]] | None = field(default_factory=dict)
+    levels: Mapping[bytes, Level] = MappingProxyType({})
+    marks: Mapping[Level, tuple[bytes, ...]] | None = MappingProxyType({})
     fields: tuple[str, ...] = ()
     qualified: bool = True
     """Whether the message may begin with the name of a component."""

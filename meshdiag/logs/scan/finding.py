@@ -34,7 +34,7 @@ CLOCK_SLACK_S = 2.0
 """A file's last write may be told a little earlier than the time of its last line."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Found:
     """A record that was found: its bytes, and what it takes to parse it. ``key`` orders it among other logs' (the time
     of the record before it where it has none)."""
