@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from meshdiag.context import NodeAddress
+from meshdiag.urls import DEFAULT_PORTS, usual_url
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|[0-9a-fA-F:.]+(?:%[A-Za-z0-9._-]+)?")
 _PLAIN = re.compile(r"""[!#-;=?-\[\]_a-z~]*""")
 """Printable ASCII, without blanks and the signs that no URL may hold as they are."""
@@ -36,6 +36,8 @@ def clean_url(text: str) -> str:
         raise ValueError(
             "must be a plain http:// or https:// URL (other signs percent-encoded, names in their xn-- form)"
         )
+    if usual_url(text):
+        return text.rstrip("/")
     parts = _split(text)
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError(f"must begin with http:// or https://, got {_short(text)}")
@@ -71,13 +73,20 @@ def node_address(
             raise ValueError(f"must be host:port or a URL, got {_short(text)}")
         text = f"{scheme}://{text}{page}"
     url = clean_url(text)
-    parts = urlsplit(url)
-    if not parts.path:
+    authority, path = _authority(url)
+    if not path:
         url += "/metrics"
-    if not instance:
-        netloc = parts.netloc
-        instance = netloc if parts.port else f"{netloc.rstrip(':')}:{DEFAULT_PORTS[parts.scheme]}"
-    return NodeAddress(url, instance, name=name, role=role, peer=peer)
+    return NodeAddress(url, instance or authority, name=name, role=role, peer=peer)
+
+
+def _authority(url: str) -> tuple[str, str]:
+    """Host and port of a clean URL, as they are written, the port in any case; and its path."""
+    if usual := usual_url(url):
+        scheme, host, port, path = usual
+        return f"{host}:{port or DEFAULT_PORTS[scheme]}", path
+    parts = urlsplit(url)
+    netloc = parts.netloc
+    return (netloc if parts.port else f"{netloc.rstrip(':')}:{DEFAULT_PORTS[parts.scheme]}"), parts.path
 
 
 def _split(text: str) -> SplitResult:

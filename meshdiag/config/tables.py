@@ -95,7 +95,9 @@ def _paths(reader: Reader, texts: list[str] | None, path: KeyPath) -> tuple[str,
 
 
 def _node(reader: Reader, value: str | dict[str, Any], path: KeyPath) -> NodeAddress | None:
-    shape = NodeShape(address=value) if isinstance(value, str) else reader.read(value, path, NodeShape)
+    if isinstance(value, str):
+        return _plain_node(reader, value, path)
+    shape = reader.read(value, path, NodeShape)
     address = shape.url if shape.url is not None else shape.address
     if address is None or (shape.url is not None and shape.address is not None):
         reader.problem(path, 'needs either url or address ("host:port")')
@@ -106,10 +108,18 @@ def _node(reader: Reader, value: str | dict[str, Any], path: KeyPath) -> NodeAdd
     try:
         node = node_address(address, name=shape.name, role=shape.role, instance=shape.instance, peer=shape.peer)
     except ValueError as error:
-        key = "address" if shape.url is None else "url"
-        reader.problem(path if isinstance(value, str) else (*path, key), str(error))
+        reader.problem((*path, "address" if shape.url is None else "url"), str(error))
         return None
     return replace(node, blackbox=_exporter(reader, shape.blackbox, (*path, "blackbox")))
+
+
+def _plain_node(reader: Reader, address: str, path: KeyPath) -> NodeAddress | None:
+    """A node of which nothing but the address is written."""
+    try:
+        return node_address(address)
+    except ValueError as error:
+        reader.problem(path, str(error))
+        return None
 
 
 def _exporter(reader: Reader, text: str, path: KeyPath) -> str:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+from meshdiag.urls import DEFAULT_PORTS, usual_url
+
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -35,6 +36,8 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether it is this machine, which no proxy can reach for us."""
+        if self.host == "127.0.0.1":
+            return True
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -44,6 +47,9 @@ class Address:
 @lru_cache(maxsize=4096)
 def parse_address(url: str) -> Address:
     """Take a URL apart. Raises ``ValueError`` with the part of a sentence that follows the address."""
+    if usual := usual_url(url):
+        scheme, host, number, _ = usual
+        return Address(url.rstrip("/"), scheme, host.lower(), number or DEFAULT_PORTS[scheme])
     if _BLANK.search(url.strip()):
         raise ValueError("holds blanks or control characters")
     parts = urlsplit(url.strip())
