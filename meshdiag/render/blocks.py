@@ -37,6 +37,7 @@ class Blocks:
         self.verbose = verbose
         self.explain = explain
         self.widths = Widths()
+        self._chosen: dict[int, tuple[list[Finding], int]] = {}
 
     def align(self, results: Sequence[Result]) -> None:
         """Make the columns fit all that will be shown of these results."""
@@ -98,15 +99,21 @@ class Blocks:
         left = Text.assemble(word, "  ", self.look.text(result.title, STRONG if strong else ""))
         self.page.spread(left, self.look.text(result.id, DIM))
 
-    def _shown(self, result: Result) -> tuple[list[Finding], list[Finding]]:
-        """The findings to show, and the further ones that need a person too."""
+    def _shown(self, result: Result) -> tuple[list[Finding], int]:
+        """The findings to show, and how many further ones need a person too; chosen once a result."""
+        chosen = self._chosen.get(id(result))
+        if chosen is None:
+            chosen = self._chosen[id(result)] = self._choose(result)
+        return chosen
+
+    def _choose(self, result: Result) -> tuple[list[Finding], int]:
         if self.verbose > 1:
-            return ranked(result.findings), []
+            return ranked(result.findings), 0
         if result.verdict not in BAD:
-            return [], []
+            return [], 0
         bad = ranked(one for one in result.findings if one.verdict in BAD)
         most = MOST[self.verbose]
-        return (bad, []) if len(bad) <= most + 1 else (bad[:most], bad[most:])
+        return (bad, 0) if len(bad) <= most + 1 else (bad[:most], len(bad) - most)
 
     def _row_says_it(self, result: Result) -> bool:
         """Whether the summary only repeats the first finding, as those of checks without one of their own do."""
@@ -129,7 +136,7 @@ class Blocks:
             said = "" if self._row_says_it(result) else f"{result.title} {result.summary}"
             print_rows(self.page, rows, self.widths, said=self.look.plain(said))
         if more := self._shown(result)[1]:
-            self.page.prose(Text(f"and {len(more):,} more (-vv shows all)", DIM), INDENT)
+            self.page.prose(Text(f"and {more:,} more (-vv shows all)", DIM), INDENT)
 
     def _next_step(self, result: Result) -> None:
         page = self.page

@@ -56,7 +56,11 @@ def worst_result(report: Report) -> Result | None:
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """Findings, worst first: by verdict, then by how far beyond the bound they are."""
-    return sorted(findings, key=lambda finding: (-finding.verdict.severity, -excess(finding)))
+    return sorted(findings, key=_rank)
+
+
+def _rank(finding: Finding) -> tuple[int, float]:
+    return -finding.verdict.severity, -excess(finding)
 
 
 def excess(finding: Finding) -> float:
@@ -131,6 +135,7 @@ def one_sentence(report: Report) -> str:
         return _what_passed(report)
     if worst.verdict is Verdict.SKIP:
         return "nothing was looked at: every check was skipped"
-    finding = next(iter(ranked(worst.findings)), None)
-    told = f"{name_of(finding)}: {finding.message}" if finding else f"{worst.verdict}: {worst.title}"
-    return worst.summary or told
+    if worst.summary:
+        return worst.summary
+    finding = min(worst.findings, key=_rank, default=None)
+    return f"{name_of(finding)}: {finding.message}" if finding else f"{worst.verdict}: {worst.title}"
