@@ -48,9 +48,12 @@ def _lab_options(run: Callable[..., int]) -> Callable[..., int]:
             click.option("--fault", "faults", multiple=True, metavar="NAME", shell_complete=_complete_fault,
                          help="A fault to switch on (repeatable); 'meshdiag lab faults' lists them."),
             click.option("--with", "servers", multiple=True, metavar="SERVER,…", shell_complete=_complete_server,
-                         help="Real servers to start: prometheus, alertmanager, node-exporter."),
+                         help="Real servers to start: prometheus, alertmanager, node-exporter, blackbox-exporter."),
             click.option("--history", type=Duration(), default="1h", show_default=True,
                          help="How much of the past Prometheus and the logs hold (logs: 30m to 6h)."),
+            click.option("--netns", is_flag=True,
+                         help="Give each node a network namespace and an address of its own, up to 99: slow links are"
+                              " then slow for ping too."),
             click.option("--seed", type=int, default=1, show_default=True, help="Another number, another mesh."),
         )
     ):  # fmt: skip
@@ -59,12 +62,12 @@ def _lab_options(run: Callable[..., int]) -> Callable[..., int]:
 
 
 def _options(
-    nodes: int, faults: tuple[str, ...], servers: tuple[str, ...], history: timedelta, seed: int
+    nodes: int, faults: tuple[str, ...], servers: tuple[str, ...], history: timedelta, netns: bool, seed: int
 ) -> LabOptions:
     from meshdiag.lab import LabOptions
 
     names = tuple(name.strip() for given in servers for name in given.split(",") if name.strip())
-    return LabOptions(nodes, faults, names, history.total_seconds(), seed)
+    return LabOptions(nodes, faults, names, history.total_seconds(), seed, netns)
 
 
 @command.command(context_settings={"allow_interspersed_args": False})

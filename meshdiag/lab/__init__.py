@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import UsageError
@@ -19,25 +19,28 @@ if TYPE_CHECKING:
 
     from meshdiag.lab.faults import Expectation, Injected
     from meshdiag.lab.guard import Guard
+    from meshdiag.lab.network.machines import Network
+    from meshdiag.lab.network.namespaces import Place
     from meshdiag.lab.nodes import ServedNode
     from meshdiag.lab.simulation import Mesh
 
 CONTEXT = "lab"
 JOB = "agent-mesh"
-SERVERS = ("prometheus", "alertmanager", "node-exporter")
+SERVERS = ("prometheus", "alertmanager", "node-exporter", "blackbox-exporter")
 
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
     """What a lab should be. ``with_`` names real servers (of ``SERVERS``), ``faults`` those of ``lab faults``;
-    ``history_s`` is how much of the past Prometheus and the logs are given. Equal options (and seed) give an equal
-    mesh."""
+    ``history_s`` is how much of the past Prometheus and the logs are given. With ``netns`` every node has a network
+    namespace and an address of its own. Equal options (and seed) give an equal mesh."""
 
     nodes: int = 7
     faults: tuple[str, ...] = ()
     with_: tuple[str, ...] = ()
     history_s: float = 3_600.0
     seed: int = 1
+    netns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Lab:
 
     ``environment`` are the variables that point programs at it. ``ca_file`` is whose signature the nodes' peer ports
     show. ``faulty`` maps each fault to the names of the
-    nodes it hit. The server addresses are None where the server was not asked for.
+    nodes it hit. The server addresses are None where the server was not asked for, ``network`` where the nodes share
+    this machine.
     """
 
     options: LabOptions
@@ -60,6 +64,14 @@ class Lab:
     prometheus_url: str | None = None
     alertmanager_url: str | None = None
     node_exporter_url: str | None = None
+    network: Network | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> Place:
+        """Where COMMAND runs: among the nodes' machines where they have some, else here."""
+        from meshdiag.lab.network.namespaces import HOST
+
+        return self.network.observer.namespace if self.network else HOST
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,36 +108,45 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
     from meshdiag.lab.certificates import Authority
     from meshdiag.lab.guard import Guard
     from meshdiag.lab.journals import Journals
+    from meshdiag.lab.network.machines import Network, check_size
     from meshdiag.lab.nodes import NodeServers
     from meshdiag.lab.servers import check_servers, start_servers
 
     options = options or LabOptions()
     check_servers(options.with_)
+    if options.netns:
+        check_size(options.nodes)
     mesh, injected = simulate(options, time.time())
     async with AsyncExitStack() as stack:
         guard = Guard()
         stack.push_async_callback(guard.close)
         authority = Authority(guard.directory / "tls", mesh.origin)
-        nodes = NodeServers(mesh, authority)
+        network = Network(mesh, guard) if options.netns else None
+        if network:
+            stack.callback(network.close)
+        nodes = NodeServers(mesh, authority, *((network.site,) if network else ()))
         stack.push_async_callback(nodes.close)
         await nodes.start()
         journals = Journals(mesh, guard.directory)
         stack.push_async_callback(journals.close)
         journals.start()
-        servers = await start_servers(options.with_, mesh, nodes.nodes, guard, JOB)
+        servers = await start_servers(options.with_, mesh, nodes.nodes, guard, JOB, network)
+        if network:
+            network.ready()
         config_file = guard.directory / "meshdiag.toml"
         lab = Lab(
             options,
             guard.directory,
             config_file,
             authority.ca_file,
-            nodes.nodes,
+            tuple(replace(node, blackbox=servers.blackbox.get(node.name, "")) for node in nodes.nodes),
             guard,
             mesh,
             tuple(injected),
             servers.prometheus_url,
             servers.alertmanager_url,
             servers.node_exporter_url,
+            network,
         )
         from meshdiag.lab.configuration import write_configuration
 

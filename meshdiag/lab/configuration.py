@@ -54,6 +54,8 @@ def _node_tables(nodes: Iterable[ServedNode]) -> Iterator[str]:
 
     for node in nodes:
         fields = {"url": node.url, "name": node.name, "role": node.role, "instance": node.instance, "peer": node.peer}
+        if node.blackbox:
+            fields["blackbox"] = node.blackbox
         yield f"\n[[contexts.{CONTEXT}.nodes]]"
         yield from (f"{key} = {_text(value)}" for key, value in fields.items())
     yield ""

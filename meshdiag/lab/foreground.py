@@ -60,15 +60,23 @@ async def run_command(options: LabOptions, argv: Sequence[str]) -> int:
 
     Raises ``UsageError`` when the command cannot be started.
     """
+    _prepare(options)
     with _Ending() as ending:
         return await ending.before(_run_in_lab(options, argv, ending))
+
+
+def _prepare(options: LabOptions) -> None:
+    if options.netns:
+        from meshdiag.lab.network.machines import prepare
+
+        prepare()
 
 
 async def _run_in_lab(options: LabOptions, argv: Sequence[str], ending: _Ending) -> int:
     async with running(options) as lab:
         ending.deaf_to_interrupt = True
         try:
-            process = await lab.guard.spawn(argv, env=pointed_at(lab, os.environ))
+            process = await lab.guard.spawn(argv, env=pointed_at(lab, os.environ), place=lab.place)
         except OSError as error:
             raise UsageError(f"{argv[0]!r} could not be started: {(error.strerror or str(error)).lower()}") from error
         code = await process.wait()
@@ -89,6 +97,7 @@ def _steering(environ: Mapping[str, str]) -> list[str]:
 
 async def keep_up(options: LabOptions, say: Callable[[str], None]) -> int:
     """Keep a lab up until SIGINT, SIGTERM or SIGHUP; ``say`` prints a line for the person."""
+    _prepare(options)
     with _Ending() as ending:
         return await ending.before(_stay(options, say))
 

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from meshdiag.lab import watchdog
+from meshdiag.lab.network.namespaces import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from meshdiag.lab.network.namespaces import Place
 
 STOP_S = 5.0
 
@@ -41,10 +44,16 @@ class Guard:
         self._tell(f"dir {self.directory}")
 
     async def spawn(
-        self, argv: Sequence[str], *, output: IO[bytes] | None = None, env: dict[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        output: IO[bytes] | None = None,
+        env: dict[str, str] | None = None,
+        place: Place = HOST,
     ) -> asyncio.subprocess.Process:
-        """Start a process that ends with the lab. With ``output`` it is a server: what it writes goes there, and
-        it is out of reach of the terminal's Ctrl-C. Raises ``OSError`` when it cannot be started."""
+        """Start a process that ends with the lab, on the machine of ``place``. With ``output`` it is a server: what
+        it writes goes there, and it is out of reach of the terminal's Ctrl-C. Raises ``OSError`` when it cannot be
+        started."""
         server = output is not None
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -53,10 +62,15 @@ class Guard:
             stderr=subprocess.STDOUT if server else None,
             env=env,
             start_new_session=server,
+            preexec_fn=None if place is HOST else place.enter,
         )
-        self._tell(f"pid {process.pid}")
+        self.tell_of(process.pid)
         self._processes.append(process)
         return process
+
+    def tell_of(self, pid: int) -> None:
+        """Have a process killed when the lab is; whoever started it ends it otherwise."""
+        self._tell(f"pid {pid}")
 
     async def close(self) -> None:
         """Stop every process with what it started, and remove the directory."""

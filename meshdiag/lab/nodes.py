@@ -1,4 +1,5 @@
-"""Serves the simulated nodes on loopback: for each a metrics page over HTTP and a peer port that speaks TLS.
+"""Serves the simulated nodes: for each a metrics page over HTTP and a peer port that speaks TLS, on loopback or on a
+machine of its own.
 
 All of them live in one event loop. A node that is down keeps its ports reserved and closed: connections are
 refused, and nobody else can take the port.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
+from meshdiag.lab.network.namespaces import HOST
 from meshdiag.lab.pages import page
 from meshdiag.lab.peerport import PeerConnection, PeerPort
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshdiag.lab.certificates import Authority
+    from meshdiag.lab.network.namespaces import Place
     from meshdiag.lab.pages import Page
     from meshdiag.lab.simulation import Mesh, Node
 
@@ -34,7 +37,7 @@ BACKLOG = 256
 @dataclass(frozen=True, slots=True)
 class ServedNode:
     """Where a node can be found. ``instance`` is its Prometheus label (``host:port``), ``peer`` its
-    peer-to-peer address."""
+    peer-to-peer address, ``blackbox`` the URL of the exporter that probes from where it is, if there is one."""
 
     name: str
     role: str
@@ -42,14 +45,33 @@ class ServedNode:
     url: str
     peer: str
     up: bool = True
+    blackbox: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a node listens: its addresses there, the one it is known by first, and its ports, 0 for any."""
+
+    addresses: tuple[str, ...] = (LOOPBACK,)
+    metrics_port: int = 0
+    peer_port: int = 0
+    place: Place = HOST
 
 
 class NodeServers:
-    """The listeners of a mesh. ``clock`` answers the present moment (seconds since the epoch)."""
+    """The listeners of a mesh. ``site`` says where a node listens, ``clock`` answers the present moment (seconds since
+    the epoch)."""
 
-    def __init__(self, mesh: Mesh, authority: Authority, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        authority: Authority,
+        site: Callable[[Node], Site] = lambda _node: Site(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.mesh = mesh
         self.authority = authority
+        self.site = site
         self.clock = clock
         self.nodes: tuple[ServedNode, ...] = ()
         self._servers: list[asyncio.Server] = []
@@ -72,26 +94,25 @@ class NodeServers:
         await asyncio.sleep(0)  # the loop closes the aborted sockets on its next turn
 
     async def _serve(self, node: Node) -> ServedNode:
-        pages = _Pages(node, self.mesh.origin)
-        metrics = await self._listen(node, lambda: _HttpConnection(self, pages))
-        port = PeerPort(node, (LOOPBACK,), self.authority, self.mesh.origin)
-        peer = await self._listen(node, lambda: PeerConnection(self, port))
-        url = f"http://{LOOPBACK}:{metrics}/metrics"
-        instance, peer_address = f"{LOOPBACK}:{metrics}", f"{LOOPBACK}:{peer}"
-        return ServedNode(node.name, node.role.value, instance, url, peer_address, up=not node.is_down)
+        site, pages = self.site(node), _Pages(node, self.mesh.origin)
+        late_s = node.answers_late_s if site.place is HOST else 0.0
+        port = PeerPort(node, site.addresses, self.authority, self.mesh.origin, late_s)
+        instance = await self._listen(node, site, site.metrics_port, lambda: _HttpConnection(self, pages))
+        peer = await self._listen(node, site, site.peer_port, lambda: PeerConnection(self, port))
+        return ServedNode(node.name, node.role.value, instance, f"http://{instance}/metrics", peer, not node.is_down)
 
-    async def _listen(self, node: Node, factory: Callable[[], asyncio.Protocol]) -> int:
-        """Listen on a port of the system's choice and return it; a dead node's is bound but refuses."""
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        bound.bind((LOOPBACK, 0))
-        port = int(bound.getsockname()[1])
-        if node.is_down:
-            self._reserved.append(bound)
-        else:
-            bound.setblocking(False)
-            loop = asyncio.get_running_loop()
-            self._servers.append(await loop.create_server(factory, sock=bound, backlog=BACKLOG))
-        return port
+    async def _listen(self, node: Node, site: Site, port: int, factory: Callable[[], asyncio.Protocol]) -> str:
+        """Listen at a site's addresses and return the first of them with its port; a dead node's are bound but
+        refuse."""
+        for address in site.addresses:
+            bound = _bound(site.place, address, port)
+            port = int(bound.getsockname()[1])
+            if node.is_down:
+                self._reserved.append(bound)
+            else:
+                loop = asyncio.get_running_loop()
+                self._servers.append(await loop.create_server(factory, sock=bound, backlog=BACKLOG))
+        return f"{site.addresses[0]}:{port}"
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Remember a connection, so that it can be ended with the lab."""
@@ -101,6 +122,15 @@ class NodeServers:
         """Forget a connection."""
         if transport is not None:
             self._connections.discard(transport)
+
+
+def _bound(place: Place, address: str, port: int) -> socket.socket:
+    """A socket that has an address of a place, and that stays there."""
+    with place.entered():
+        bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    bound.bind((address, port))
+    bound.setblocking(False)
+    return bound
 
 
 def raise_file_limit() -> None:

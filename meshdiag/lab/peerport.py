@@ -33,10 +33,13 @@ class Connections(Protocol):
 
 
 class PeerPort:
-    """What all connections to one node's peer port share. ``addresses`` are those the node is reached under."""
+    """What all connections to one node's peer port share. ``addresses`` are those the node is reached under; whatever
+    it says comes ``late_s`` seconds later than it could."""
 
-    def __init__(self, node: Node, addresses: Sequence[str], authority: Authority, origin: float) -> None:
-        self.node = node
+    def __init__(
+        self, node: Node, addresses: Sequence[str], authority: Authority, origin: float, late_s: float = 0.0
+    ) -> None:
+        self.node, self.late_s = node, late_s
         self._addresses, self._authority, self._origin = addresses, authority, origin
 
     @cached_property
@@ -67,9 +70,10 @@ class PeerConnection(asyncio.Protocol):
             self._tls = self.port.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._incoming.write(data)
         over = self._go_on(self._tls)
-        self._flush()
-        if over and self.transport is not None:
-            self.transport.close()
+        if self.port.late_s:
+            asyncio.get_running_loop().call_later(self.port.late_s, self._send, self._outgoing.read(), over)
+        else:
+            self._send(self._outgoing.read(), over)
 
     def _go_on(self, tls: ssl.SSLObject) -> bool:
         """Shake hands and greet, or read on; whether the conversation is over."""
@@ -87,6 +91,9 @@ class PeerConnection(asyncio.Protocol):
             return True
         return True
 
-    def _flush(self) -> None:
-        if self.transport is not None and (data := self._outgoing.read()):
-            self.transport.write(data)
+    def _send(self, data: bytes, over: bool) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.write(data)
+        if over:
+            self.transport.close()

@@ -1,4 +1,4 @@
-"""The real servers of a lab, as Debian packages them: Prometheus, Alertmanager, node_exporter."""
+"""The real servers of a lab, as Debian packages them: Prometheus, Alertmanager, node_exporter, blackbox_exporter."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import time
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshdiag.errors import MeshdiagError, UsageError
-from meshdiag.lab import SERVERS
+from meshdiag.lab import SERVERS, asking
 from meshdiag.lab.alerting import active_alerts, as_posted
 from meshdiag.lab.history import write_history
+from meshdiag.lab.network.namespaces import HOST
 from meshdiag.lab.nodes import LOOPBACK
 from meshdiag.rules.builtin import mesh_rules_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from meshdiag.lab.alerting import ActiveAlert
     from meshdiag.lab.guard import Guard
+    from meshdiag.lab.network.machines import Machine, Network
+    from meshdiag.lab.network.namespaces import Place
     from meshdiag.lab.nodes import ServedNode
     from meshdiag.lab.simulation import Mesh
 
 MORE_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 """Where packages put servers; not all of these are on everybody's PATH."""
 
-READY_S = 60.0
 FIRING_S = 20.0
-POLL_S = 0.05
 ATTEMPTS = 3
+BLACKBOX_PORT = 9115
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,22 @@ PROMETHEUS = Program(("prometheus",), "prometheus")
 PROMTOOL = Program(("promtool",), "prometheus")
 ALERTMANAGER = Program(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager")
 NODE_EXPORTER = Program(("prometheus-node-exporter", "node_exporter"), "prometheus-node-exporter")
-PROGRAMS = dict(zip(SERVERS, ((PROMETHEUS, PROMTOOL), (ALERTMANAGER,), (NODE_EXPORTER,)), strict=True))
+BLACKBOX_EXPORTER = Program(("prometheus-blackbox-exporter", "blackbox_exporter"), "prometheus-blackbox-exporter")
+PROGRAMS = dict(
+    zip(SERVERS, ((PROMETHEUS, PROMTOOL), (ALERTMANAGER,), (NODE_EXPORTER,), (BLACKBOX_EXPORTER,)), strict=True)
+)
 """The programs behind each name that ``--with`` takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Where the servers of a lab listen; None for those that were not asked for."""
+    """Where the servers of a lab listen; None for those that were not asked for. ``blackbox`` maps nodes to the URL of
+    the exporter that probes from where they are."""
 
     prometheus_url: str | None = None
     alertmanager_url: str | None = None
     node_exporter_url: str | None = None
+    blackbox: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_servers(names: Iterable[str]) -> None:
@@ -81,15 +87,22 @@ def find_program(program: Program) -> str:
 
 
 async def start_servers(
-    wanted: Sequence[str], mesh: Mesh, nodes: Sequence[ServedNode], guard: Guard, job: str
+    wanted: Sequence[str],
+    mesh: Mesh,
+    nodes: Sequence[ServedNode],
+    guard: Guard,
+    job: str,
+    network: Network | None = None,
 ) -> Started:
-    """Start the servers of these names and wait until they are ready and the alerts that are due fire.
+    """Start the servers of these names and wait until they are ready and the alerts that are due fire. In a network
+    of the lab's own they run on the observer's machine, blackbox_exporters on the nodes'.
 
     Raises ``MeshdiagError`` when a server does not start, with the end of what it wrote.
     """
     if not wanted:
         return Started()
-    servers = _Servers(guard)
+    servers = _Servers(guard, network.observer.namespace if network else HOST)
+    blackbox = await _blackboxes(servers, nodes, network) if "blackbox-exporter" in wanted else {}
     exporter = await servers.node_exporter() if "node-exporter" in wanted else None
     alertmanager = await servers.alertmanager() if "alertmanager" in wanted else None
     now = time.time()
@@ -98,13 +111,23 @@ async def start_servers(
     if alertmanager is not None:
         # Prometheus takes over once it has found its Alertmanager, five seconds after it started.
         until = now + (600 if "prometheus" in wanted else 86_400)
-        await _post(f"{alertmanager}/api/v2/alerts", list(as_posted(due, until)))
+        await _post(servers.place, f"{alertmanager}/api/v2/alerts", list(as_posted(due, until)))
     prometheus = None
     if "prometheus" in wanted:
         await asyncio.to_thread(_write_past, servers.directory / "history.txt", mesh, nodes, job, alerts, now)
         prometheus = await servers.prometheus(scraping(nodes, job, exporter, alertmanager))
-        await _firing(prometheus, due)
-    return Started(prometheus, alertmanager, exporter)
+        await _firing(servers.place, prometheus, due)
+    return Started(prometheus, alertmanager, exporter, blackbox)
+
+
+async def _blackboxes(servers: _Servers, nodes: Sequence[ServedNode], network: Network | None) -> dict[str, str]:
+    """Start an exporter on every node's machine, or one for all where they share this one; their URLs by node."""
+    if network is None:
+        url = await servers.blackbox_exporter()
+        return dict.fromkeys((node.name for node in nodes), url)
+    machines = [network.machines[node.name] for node in nodes]
+    urls = await asyncio.gather(*(servers.blackbox_exporter(machine) for machine in machines))
+    return {machine.name: url for machine, url in zip(machines, urls, strict=True)}
 
 
 def _write_past(
@@ -165,17 +188,37 @@ def routing() -> dict[str, Any]:
     }
 
 
-class _Servers:
-    """Starts servers in a lab's directory, each on a port of its own."""
+def probing() -> dict[str, Any]:
+    """blackbox_exporter's configuration: what it can probe with. The mesh's certificates are not its business."""
+    unverified = {"preferred_ip_protocol": "ip4", "tls_config": {"insecure_skip_verify": True}}
+    return {
+        "modules": {
+            "tcp_connect": {"prober": "tcp", "timeout": "5s", "tcp": {"preferred_ip_protocol": "ip4"}},
+            "tls_connect": {"prober": "tcp", "timeout": "5s", "tcp": {"tls": True, **unverified}},
+            "icmp": {"prober": "icmp", "timeout": "5s", "icmp": {"preferred_ip_protocol": "ip4"}},
+            "http_2xx": {"prober": "http", "timeout": "5s", "http": unverified},
+        }
+    }
 
-    def __init__(self, guard: Guard) -> None:
+
+class _Servers:
+    """Starts servers in a lab's directory, each on a port of its own. ``place`` is the machine that they run on, and
+    from which they are asked."""
+
+    def __init__(self, guard: Guard, place: Place) -> None:
         self.guard = guard
+        self.place = place
         self.directory = guard.directory / "servers"
         self.directory.mkdir()
 
     async def node_exporter(self) -> str:
         """Start node_exporter and return its address."""
         return await self._start(NODE_EXPORTER, ["--web.listen-address={address}"], "/")
+
+    async def blackbox_exporter(self, machine: Machine | None = None) -> str:
+        """Start blackbox_exporter, on a machine where one is given, and return its address."""
+        flags = [f"--config.file={self._write('blackbox.yml', probing())}", "--web.listen-address={address}"]
+        return await self._start(BLACKBOX_EXPORTER, flags, "/-/healthy", machine)
 
     async def alertmanager(self) -> str:
         """Start Alertmanager and return its address."""
@@ -221,26 +264,24 @@ class _Servers:
         path.write_text(json.dumps(content, indent=1), encoding="utf-8")
         return path
 
-    async def _start(self, program: Program, flags: Sequence[str], ready: str) -> str:
-        """Start a server and wait until ``ready`` answers 200; another port is tried when one was taken."""
+    async def _start(self, program: Program, flags: Sequence[str], ready: str, machine: Machine | None = None) -> str:
+        """Start a server and wait until ``ready`` answers 200; another port is tried when one was taken. On a machine
+        of its own it has the port that it is known for."""
         path = find_program(program)
-        log = self.directory / f"{program.names[0]}.log"
+        log = self.directory / f"{program.names[0]}{f'-{machine.name}' if machine else ''}.log"
+        place = machine.namespace if machine else self.place
         for _attempt in range(ATTEMPTS):
-            address = f"{LOOPBACK}:{_free_port()}"
+            address = (
+                f"{machine.address}:{BLACKBOX_PORT}"
+                if machine
+                else f"{LOOPBACK}:{asking.free_port(self.place, LOOPBACK)}"
+            )
             with log.open("wb") as output:
-                process = await self._launch([path, *(flag.replace("{address}", address) for flag in flags)], output)
-            if await _answers(f"http://{address}{ready}", process):
+                argv = [path, *(flag.replace("{address}", address) for flag in flags)]
+                process = await self.guard.spawn(argv, output=output, place=place)
+            if await asking.answers(self.place, f"http://{address}{ready}", process):
                 return f"http://{address}"
         raise MeshdiagError(f"{program.names[0]} does not start: {_last_line(log)}")
-
-    async def _launch(self, argv: list[str], output: IO[bytes]) -> asyncio.subprocess.Process:
-        return await self.guard.spawn(argv, output=output)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def _address(url: str) -> str:
@@ -252,52 +293,20 @@ def _last_line(log: Path) -> str:
     return lines[-1][:300] if lines else "it wrote nothing"
 
 
-async def _answers(url: str, process: asyncio.subprocess.Process) -> bool:
-    """Wait until a URL answers 200; False when the process ends before or takes longer than a minute."""
-    deadline = time.monotonic() + READY_S
-    while process.returncode is None and time.monotonic() < deadline:
-        status, _body = await _request("GET", url)
-        if status == 200:
-            return True
-        await asyncio.sleep(POLL_S)
-    return False
-
-
-async def _firing(prometheus: str, due: Sequence[ActiveAlert]) -> None:
+async def _firing(place: Place, prometheus: str, due: Sequence[ActiveAlert]) -> None:
     """Wait until Prometheus says that the alerts that are due fire; give up quietly, it is a lab."""
     wanted = {(alert.rule.name, alert.instance) for alert in due}
     deadline = time.monotonic() + FIRING_S
     while wanted and time.monotonic() < deadline:
-        _status, body = await _request("GET", f"{prometheus}/api/v1/alerts")
+        _status, body = await asking.request(place, "GET", f"{prometheus}/api/v1/alerts")
         alerts = json.loads(body or b"{}").get("data", {}).get("alerts", [])
         wanted -= {
             (one["labels"]["alertname"], one["labels"].get("instance")) for one in alerts if one["state"] == "firing"
         }
-        await asyncio.sleep(POLL_S * 2)
+        await asyncio.sleep(asking.POLL_S * 2)
 
 
-async def _post(url: str, content: object) -> None:
-    status, body = await _request("POST", url, json.dumps(content).encode())
+async def _post(place: Place, url: str, content: object) -> None:
+    status, body = await asking.request(place, "POST", url, json.dumps(content).encode())
     if status != 200:
         raise MeshdiagError(f"Alertmanager did not take the lab's alerts: {status} {body[:200]!r}")
-
-
-async def _request(method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
-    """One plain request to a server of ours: status and body, status 0 where nobody answers."""
-    parts = urlsplit(url)
-    try:
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    except OSError:
-        return 0, b""
-    try:
-        head = f"{method} {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        answer = await reader.read()
-    except OSError:
-        return 0, b""
-    finally:
-        writer.close()
-    first, _, content = answer.partition(b"\r\n\r\n")
-    words = first.split(maxsplit=2)
-    return (int(words[1]) if len(words) > 1 else 0), content

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag import catalog
 from meshdiag.catalog import Kind, Role
+from meshdiag.lab.network.links import OBSERVER, Link, Links
 from meshdiag.lab.rounds import FAILING, PERIOD_S, Rounds
 from meshdiag.lab.signals import Count, Line, Share, Steady, Wave, mix
 
@@ -79,7 +80,8 @@ class Family:
 class Node:
     """One node. ``down_since`` is when it died; ``clock_ahead_s`` is how far its clock is wrong; ``lost`` tells
     since when a peer is no longer connected. The certificate that it serves is for it and for as long as its metric
-    says, unless ``served_days`` (left when the lab begins) or ``served_host`` say otherwise."""
+    says, unless ``served_days`` (left when the lab begins) or ``served_host`` say otherwise. ``answers_late_s`` is
+    how much later its peer port answers where no network of the lab's own makes it late."""
 
     index: int
     name: str
@@ -93,6 +95,7 @@ class Node:
     lost: dict[str, float] = field(default_factory=dict)
     served_days: float | None = None
     served_host: str = ""
+    answers_late_s: float = 0.0
 
     @property
     def is_down(self) -> bool:
@@ -138,6 +141,7 @@ class Mesh:
     origin: float
     history_s: float
     rounds: Rounds
+    links: Links
     streams: list[Stream] = field(default_factory=list)
     _by_name: dict[str, Node] = field(init=False, repr=False)
 
@@ -147,6 +151,11 @@ class Mesh:
     def node(self, name: str) -> Node:
         """The node of that name."""
         return self._by_name[name]
+
+    def link(self, one: str, other: str) -> Link:
+        """What happens to packets from one machine to another: nodes by name, or the observer's."""
+        indexes = (-1 if name == OBSERVER else self.node(name).index for name in (one, other))
+        return self.links.unlike.get((one, other)) or Link(sum(map(self.links.distance_s, indexes)))
 
     @property
     def up(self) -> list[Node]:
@@ -172,7 +181,7 @@ def build_mesh(nodes: int, seed: int, origin: float, history_s: float) -> Mesh:
         for index, (name, role) in enumerate(_names(nodes))
     ]
     rounds = Rounds(seed, origin - history_s - 40 * DAY_S, tuple(_committee(members)))
-    mesh = Mesh(members, seed, origin, history_s, rounds)
+    mesh = Mesh(members, seed, origin, history_s, rounds, Links(seed))
     for node in members:
         node.peers = tuple(_peers(members, node))
         node.families = {family.name: family for family in _families(mesh, node)}

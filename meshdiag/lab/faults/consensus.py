@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from meshdiag import catalog
 from meshdiag.lab.faults.registry import Expectation, fault
 from meshdiag.lab.faults.steering import around, drive, failing_rounds, hasten, log, lose_votes, names_of
+from meshdiag.lab.network.links import Link
 from meshdiag.lab.signals import Both, Flapping, GrownSince, Steady, Stopped, Toward
 from meshdiag.lab.simulation import ROUND_BUCKETS, Family, Series, histogram
 from meshdiag.model import Verdict
@@ -23,11 +24,15 @@ SLOW_ROUND_S = 10.0
 """A node whose rounds take longer observes slow ones, as the rule HighConsensusLatency says."""
 
 
-@fault("slow-consensus", "One slow link between two nodes: the rounds that one of them leads take 12 to 16 s.",
-       hits=2, leads=True)  # fmt: skip
+SLOW_LINK = Link(0.2, 0.02)
+
+
+@fault("slow-consensus", "One slow link between two nodes (with --netns packets take 200 ms each way): the rounds that"
+                         " one of them leads take 12 to 16 s.", hits=2, leads=True)  # fmt: skip
 def slow_consensus(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation]:
     leader, voter = hit
     mesh.rounds.slow[leader.name] = onset
+    mesh.links.both_ways(leader.name, voter.name, SLOW_LINK)
     for node, other in ((leader, voter), (voter, leader)):
         slow = around(13.8 if node is leader else 13.1, node, 0.12)
         drive(node, catalog.ROUND_DURATION, slow, onset)

@@ -1,0 +1,43 @@
+"""How far the machines of a simulated mesh are from each other: plain values, made by the mesh and its faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from meshdiag.lab.signals import unit_noise
+
+OBSERVER = "observer"
+"""The machine that COMMAND runs on."""
+
+NEAREST_S, FURTHEST_S = 0.0002, 0.0004
+"""How long a packet takes from a machine to the switch in a healthy mesh: two machines are twice that apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What happens to packets from one machine to another: a delay one way, give or take ``jitter_s`` (seconds, never
+    out of order), the share that is lost, or all of them (``cut``)."""
+
+    delay_s: float
+    jitter_s: float = 0.0
+    loss: float = 0.0
+    cut: bool = False
+
+
+CUT = Link(0.0, cut=True)
+
+
+@dataclass(slots=True)
+class Links:
+    """The links that are unlike the others, by sender and receiver; ``distances`` are where the others come from."""
+
+    seed: int
+    unlike: dict[tuple[str, str], Link] = field(default_factory=dict)
+
+    def distance_s(self, index: int) -> float:
+        """Seconds that a packet takes from the machine of that number to the switch; the observer is -1."""
+        return NEAREST_S + (FURTHEST_S - NEAREST_S) * unit_noise(self.seed, index, 11)
+
+    def both_ways(self, one: str, other: str, link: Link) -> None:
+        """Let a link be like that in both directions."""
+        self.unlike[one, other] = self.unlike[other, one] = link
