@@ -174,7 +174,9 @@ class Column:
 class Table:
     """The rows of a data command (``query``, ``nodes``, ``alerts`` …): one mapping a row, keyed by column.
     ``empty`` says why there are none, where that is more than that there is nothing. ``noun`` is what a row is called
-    in the names of metrics (``cert``), ``keys`` the columns that tell rows apart there; without them no metrics."""
+    in the names of metrics (``cert``), ``keys`` the columns that tell rows apart there; without them no metrics.
+    ``shape`` is ``matrix`` where a row is a pair (``from``, ``to``) with a ``verdict``, a ``duration_s`` and a
+    ``trouble``, which a terminal draws as one."""
 
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Any], ...]
@@ -182,6 +184,7 @@ class Table:
     empty: str = ""
     noun: str = ""
     keys: tuple[str, ...] = ()
+    shape: str = "rows"
 
 
 @dataclass(frozen=True, slots=True)

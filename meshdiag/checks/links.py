@@ -6,17 +6,18 @@ of each link is seen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshdiag.catalog import Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.links import read_links
 from meshdiag.checks.readings.reachability import Apart, Way, common_trouble, durations, reach, slowness, uneven
+from meshdiag.context import CheckSettings
 from meshdiag.model import Evidence, Finding, Threshold, Verdict, at_most
 from meshdiag.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.links import Links
@@ -64,7 +65,7 @@ async def symmetry(inputs: Inputs) -> Outcome:
     if inputs.at is not None:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
-    findings, pairs = judge_symmetry(links, times=_times(inputs))
+    findings, pairs = judge_symmetry(links, times=_times(inputs.options))
     return Outcome(findings, "", evidence(inputs, links, pairs))
 
 
@@ -81,12 +82,12 @@ async def link_latency(inputs: Inputs) -> Outcome:
     if inputs.at is not None:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
-    findings, pairs = judge_latency(links, inputs.threshold, times=_times(inputs))
+    findings, pairs = judge_latency(links, inputs.threshold, times=_times(inputs.options))
     return Outcome(findings, _fine(links, findings), evidence(inputs, links, pairs))
 
 
-def _times(inputs: Inputs) -> float:
-    times = inputs.options.get("times", TIMES)
+def _times(options: Mapping[str, Any]) -> float:
+    times = options.get("times", TIMES)
     return float(times) if isinstance(times, int | float) and times > 1 else TIMES
 
 
@@ -211,8 +212,7 @@ def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[
     if threshold.judge(median_s) is not Verdict.PASS:
         message = "half of all directions take as long as this or longer"
         return (Finding("mesh", threshold.judge(median_s), message, median_s, Unit.SECONDS, threshold),), []
-    bound = threshold.warn or threshold.fail
-    limit_s = min(bound.high if bound else float("inf"), max(times * median_s, median_s + FLOOR_S))
+    limit_s = _limit(median_s, threshold, times)
     slow = slowness(answers, limit_s=limit_s)
     assert slow is not None
     findings = [_slow_node(links, one, threshold, median_s) for one in slow.nodes]
@@ -225,6 +225,19 @@ def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[
     if not findings:
         findings = [Finding("mesh", Verdict.PASS, "the median of all directions", median_s, Unit.SECONDS, threshold)]
     return tuple(findings), pairs
+
+
+def latency_limit(inputs: Inputs, links: Links) -> float:
+    """Seconds from which on a direction is slow in this mesh, by the settings of ``links.latency``."""
+    settings = inputs.context.checks.get(link_latency.id, CheckSettings())
+    usual = slowness(links.answers(), limit_s=float("inf"))
+    threshold = settings.over(link_latency.threshold)
+    return _limit(usual.median_s, threshold, _times(settings.options)) if usual else float("inf")
+
+
+def _limit(median_s: float, threshold: Threshold, times: float) -> float:
+    bound = threshold.warn or threshold.fail
+    return min(bound.high if bound else float("inf"), max(times * median_s, median_s + FLOOR_S))
 
 
 _WAYS = {Way.BOTH: "slow from and to", Way.TO: "slow from", Way.FROM: "sees slowly"}

@@ -29,7 +29,7 @@ from meshdiag.units import clock, human, moment
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from meshdiag.model import Report
+    from meshdiag.model import Report, Table
 
 USUAL_WIDTH = 80
 WIDEST_PROSE = 110
@@ -92,8 +92,7 @@ def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: b
     _causes(page, report)
     if report.data is not None and _has_something_to_show(report):
         page.gap()
-        width, most = (None, None) if whole_tables else (page.console.width, _most_rows(report, blocks.verbose))
-        print_table(page, report.data, width=width, most=most, utc=utc)
+        _table(page, report, blocks, report.data, utc, whole_tables)
     shown = groups(report)
     fine = [one for one in report.results if one.verdict is Verdict.PASS]
     blocks.align([*(one.result for one in shown), *(fine if blocks.verbose else ())])
@@ -101,6 +100,16 @@ def _body(page: Page, report: Report, blocks: Blocks, utc: bool, whole_tables: b
         blocks.group(group)
     _the_rest(page, report, blocks)
     _notes(page, report.notes)
+
+
+def _table(page: Page, report: Report, blocks: Blocks, table: Table, utc: bool, whole: bool) -> None:
+    width, most = (None, None) if whole else (page.console.width, _most_rows(report, blocks.verbose))
+    if table.shape == "matrix":
+        from meshdiag.render.heatmap import print_heatmap
+
+        print_heatmap(page, table, width=width, whole=whole or bool(blocks.verbose))
+    else:
+        print_table(page, table, width=width, most=most, utc=utc)
 
 
 def _has_something_to_show(report: Report) -> bool:

@@ -38,8 +38,8 @@ class Links:
     """What was seen of the links of a mesh. Nodes go by their names here, which differ from each other.
 
     ``rows`` are the viewpoints' answers, ``silent`` those of them that did not tell (all), with the reason;
-    ``addressless`` are the nodes that could not be a target; ``pairs`` how many directions there are between the nodes
-    that were chosen, ``asked`` how many were to be probed.
+    ``addressless`` are the nodes that could not be a target; ``chosen`` the directions that were to be probed, of
+    ``pairs`` that there are.
     """
 
     nodes: Mapping[str, Node]
@@ -47,7 +47,7 @@ class Links:
     rows: tuple[Row, ...] = ()
     targets: Mapping[str, str] = field(default_factory=dict)
     addressless: tuple[str, ...] = ()
-    asked: int = 0
+    chosen: frozenset[Pair] = frozenset()
     pairs: int = 0
 
     @property
@@ -57,8 +57,8 @@ class Links:
 
     @property
     def sampled(self) -> bool:
-        """Whether there are more directions than were asked about."""
-        return self.asked < self.pairs
+        """Whether there are more directions than were to be probed."""
+        return len(self.chosen) < self.pairs
 
     @property
     def shared(self) -> int:
@@ -110,7 +110,7 @@ async def _read(inputs: Inputs) -> Links:
     rows = await inputs.blackbox.look(viewpoints, settings.module, count=settings.count, timeout_s=settings.timeout_s)
     if rows and all(row.error is not None and not row.views for row in rows):
         raise _nobody(rows)
-    return Links(nodes, settings.module, rows, targets, addressless, len(chosen), len(wanted))
+    return Links(nodes, settings.module, rows, targets, addressless, frozenset(chosen), len(wanted))
 
 
 def by_name(nodes: Sequence[Node]) -> dict[str, Node]:
