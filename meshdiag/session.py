@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from meshdiag.sources import Sources
 from meshdiag.sources.meshlog import MeshLog
+from meshdiag.sources.probing import Prober
 from meshdiag.sources.scrape import Scrape
-from meshdiag.sources.tcp import TcpConnect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -50,7 +50,7 @@ async def open_sources(
         sources = Sources(
             metrics=(scrape,),
             scrape=scrape,
-            connect=TcpConnect(),
+            probe=Prober(),
             meshlog=MeshLog(context.logs, context.log_formats),
             left_out=_left_out(context, direct),
         )

@@ -45,7 +45,7 @@ class Check:
     id: its address everywhere (``consensus.round-duration``); the part before the dot is its module.
     title: the healthy state as a sentence, which reads well in green and in red.
     run: awaits data, returns an outcome.
-    needs: the sources it asks, by their names in ``Inputs`` (``metrics``, ``connect`` …); of
+    needs: the sources it asks, by their names in ``Inputs`` (``metrics``, ``probe`` …); of
         ``prometheus|alertmanager`` one is enough.
     runbook: the name of the procedure that explains it (``runbooks/NAME.md``).
     hint: the next step when it fails, one sentence.

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.meshlog import MeshLog
+    from meshdiag.sources.probing import Prober
     from meshdiag.sources.prometheus import Prometheus
     from meshdiag.sources.scrape import Scrape
-    from meshdiag.sources.tcp import TcpConnect
     from meshdiag.sources.traces import TraceStore
 
 T = TypeVar("T")
@@ -98,9 +98,9 @@ class Inputs:
         return _present(self.sources.scrape, "node pages")
 
     @property
-    def connect(self) -> TcpConnect:
-        """Plain TCP connects, timed."""
-        return _present(self.sources.connect, "TCP connect")
+    def probe(self) -> Prober:
+        """Probes of peers: ICMP, TCP, TLS, HTTP, timed."""
+        return _present(self.sources.probe, "probes")
 
     @property
     def blackbox(self) -> Blackbox:

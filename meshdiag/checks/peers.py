@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 from meshdiag.catalog import BANDWIDTH, CONNECTION_DURATION, MESSAGES, PEER_COUNT, WINDOW, Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.fleet import judge_idle
-from meshdiag.checks.readings.middle import median
 from meshdiag.checks.readings.per_node import (
     DOWN,
-    EXCERPT_LINES,
     judge_readings,
     judged_outcome,
     read_nodes,
@@ -21,19 +19,25 @@ from meshdiag.checks.readings.per_node import (
     sum_up,
     to_outcome,
 )
-from meshdiag.model import Evidence, Finding, Threshold, Verdict, at_least, at_most
+from meshdiag.checks.readings.probe_words import evidence, next_step
+from meshdiag.checks.readings.probed import judge
+from meshdiag.model import Finding, Threshold, Verdict, at_least, at_most
+from meshdiag.sources.probing.answers import Method, Plan, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.per_node import Readings
     from meshdiag.checks.readings.roster import Node, Roster
-    from meshdiag.sources.tcp import Connect
+    from meshdiag.sources.probing import Probed
 
 AGO = "1h"
 """What the message rate is held against."""
 YOUNG_S = 60.0
+FEW = Plan((Method.TCP,), count=3, interval_s=0.0)
+"""How the peer ports are tried beside other checks; ``meshdiag peers`` takes its time."""
 FAR_BELOW = 0.1
 """A connection is young below this share of the fleet's median, and below ``YOUNG_S``."""
 
@@ -43,7 +47,7 @@ FAR_BELOW = 0.1
     title="every node has peers enough",
     needs=["metrics"],
     runbook="low-peer-count",
-    hint="see whether it reaches the bootstrap node and its peers' ports (meshdiag consensus --slow tries them)",
+    hint="see whether it reaches the bootstrap node and its peers' ports (meshdiag peers tries them)",
     threshold=PEER_COUNT.threshold,
 )
 async def count(inputs: Inputs) -> Outcome:
@@ -194,92 +198,88 @@ async def bandwidth(inputs: Inputs) -> Outcome:
 
 @check(
     "peers.latency",
-    title="every peer port answers quickly from here",
-    needs=["metrics", "connect"],
+    title="every peer answers quickly from here",
+    needs=["metrics", "probe"],
     runbook="network-latency",
     hint="try the same from the slow node's machine: from here only one end of each link is seen",
     threshold=Threshold(warn=at_most(0.1), fail=at_most(0.5)),
 )
 async def latency(inputs: Inputs) -> Outcome:
-    """How long a plain TCP connect to each node's peer port takes from this machine."""
+    """How far each node's peer port is from this machine, and whether it answers, by a few plain TCP connects;
+    ``meshdiag peers`` probes by ICMP, TLS or HTTP, too. The options ``median_times`` and ``median_floor_s`` say when a
+    peer stands out from the fleet."""
+    return await _of_roster(inputs, latency.id)
+
+
+@check(
+    "peers.loss",
+    title="no probe of a peer is lost",
+    needs=["metrics", "probe"],
+    runbook="network-latency",
+    hint="look at the counters of drops on the way (ip -s link, ss -tin); --method tcp tells whether only ICMP is lost",
+    threshold=Threshold(warn=at_most(0.01), fail=at_most(0.2)),
+)
+async def loss(inputs: Inputs) -> Outcome:
+    """The share of probes that a peer does not answer."""
+    return await _of_roster(inputs, loss.id)
+
+
+@check(
+    "peers.jitter",
+    title="peers answer evenly",
+    needs=["metrics", "probe"],
+    runbook="network-latency",
+    hint="look for what shares the link or the machine: queues and load make one answer late and the next not",
+    threshold=Threshold(warn=at_most(0.03), fail=at_most(0.1)),
+)
+async def jitter(inputs: Inputs) -> Outcome:
+    """How much the time of one answer differs from the next, on average. Options as of ``peers.latency``."""
+    return await _of_roster(inputs, jitter.id)
+
+
+async def _of_roster(inputs: Inputs, id_: str) -> Outcome:
+    """The answer from a few connects to the peer port of every node that is up."""
     if inputs.at is not None:
-        reason = "a connect shows the present, not the moment that was asked about"
+        reason = "a probe shows the present, not the moment that was asked about"
         return Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {reason}")
     roster = await inputs.living()
-    connects = await connect_peers(inputs, roster)
-    findings = tuple(
-        one if one.value is None else replace(one, observed=inputs.now)
-        for one in judge_connects(roster, connects, inputs.threshold)
-    )
-    skipped = bool(findings) and all(finding.verdict is Verdict.SKIP for finding in findings)
-    return Outcome(
-        findings,
-        sum_up(findings, roster),
-        connect_evidence(findings),
-        verdict=Verdict.SKIP if skipped and roster.up else None,
+    probed = await probe_roster(inputs, roster)
+    judged = judge(id_, list(probed.values()), inputs.threshold, inputs.options, fleet=True)
+    outcome = probes_outcome(list(probed.values()), judged, roster, FEW, inputs.now)
+    found = dict(zip(probed, outcome.findings, strict=True))
+    findings = tuple(found.get(node.instance) or _not_probed(node, roster) for node in roster.nodes.values())
+    skipped = all(finding.verdict is Verdict.SKIP for finding in findings)
+    return replace(
+        outcome,
+        findings=findings,
+        summary=sum_up(findings, roster),
+        verdict=Verdict.SKIP if skipped and findings and roster.up else None,
     )
 
 
-async def connect_peers(inputs: Inputs, roster: Roster) -> Mapping[str, Connect]:
-    """Connects to the peer ports of all nodes that are up, by address, made once a run."""
-    addresses = [node.peer for node in roster.up if node.peer]
-    if not addresses:
+async def probe_roster(inputs: Inputs, roster: Roster) -> Mapping[str, Probed]:
+    """Connects to the peer ports of all nodes that are up, by instance, made once a run."""
+    targets = [Target(node.peer, node.name, node.role, node.instance) for node in roster.up if node.peer]
+    if not targets:
         return {}
-    return await inputs.memo.once("peer-connects", lambda: inputs.connect.measure(addresses))
+    probes = await inputs.memo.once("peer-probes", lambda: inputs.probe.probe(targets, FEW))
+    return {probed.target.instance: probed for probed in probes}
 
 
-def judge_connects(roster: Roster, connects: Mapping[str, Connect], threshold: Threshold) -> tuple[Finding, ...]:
-    """A finding for each node. Where no port at all can be reached, and none refuses, it is this machine that is
-    outside: UNKNOWN."""
-    heard = any(connect.times_s or connect.trouble == "refused" for connect in connects.values())
-    return tuple(
-        _judge_connect(node, connects.get(node.peer), threshold, roster, heard) for node in roster.nodes.values()
+def _not_probed(node: Node, roster: Roster) -> Finding:
+    message = "not looked at: the peer address is not known" if node.up else DOWN
+    return Finding(node.instance, Verdict.SKIP, message, labels=roster.label(node.instance))
+
+
+def probes_outcome(
+    probes: Sequence[Probed], findings: Sequence[Finding], roster: Roster, plan: Plan, seen: datetime
+) -> Outcome:
+    """What a check says of judged probes: a finding each, the commands, and the next step that fits the trouble."""
+    told = tuple(one if one.value is None else replace(one, observed=seen) for one in findings)
+    return Outcome(
+        told,
+        sum_up(told, roster),
+        evidence(probes, told, plan.count, plan.interval_s),
+        verdict=Verdict.SKIP if told and all(one.verdict is Verdict.SKIP for one in told) else None,
+        hint=next_step(probes, told),
     )
-
-
-def _judge_connect(node: Node, connect: Connect | None, threshold: Threshold, roster: Roster, heard: bool) -> Finding:
-    labels = roster.label(node.instance)
-    if not node.up or connect is None:
-        message = "not looked at: the peer address is not known" if node.up else DOWN
-        return Finding(node.instance, Verdict.SKIP, message, labels=labels)
-    labels = {**labels, "peer": node.peer}
-    if not connect.times_s:
-        verdict, message = _no_connect(connect.trouble or "error", heard)
-        return Finding(node.instance, verdict, message, None, None, threshold, None, labels)
-    took = median(connect.times_s)
-    verdict, message = threshold.judge(took), "the peer port answers"
-    if verdict is not Verdict.PASS:
-        message = "the peer port answers slowly"
-    elif connect.trouble:
-        verdict, message = Verdict.WARN, f"the peer port does not always answer: {connect.trouble}"
-    return Finding(node.instance, verdict, message, took, Unit.SECONDS, threshold, None, labels)
-
-
-_TROUBLES = {
-    "refused": "nothing listens on the peer port",
-    "timeout": "the peer port does not answer in time: the link is broken, or a firewall drops packets",
-    "unreachable": "there is no route to the peer port",
-}
-
-
-def _no_connect(trouble: str, heard: bool) -> tuple[Verdict, str]:
-    """The verdict when no connect came about. A name that cannot be looked up here says nothing of the node."""
-    message = _TROUBLES.get(trouble)
-    if message is None:
-        return Verdict.UNKNOWN, f"the peer address cannot be tried from here: {trouble}"
-    if not heard:
-        return Verdict.UNKNOWN, "no peer port at all can be reached from this machine"
-    return Verdict.FAIL, message
-
-
-def connect_evidence(findings: Sequence[Finding]) -> tuple[Evidence, ...]:
-    """The command that tries the worst few again."""
-    from shlex import quote
-
-    tried = sorted((one for one in findings if "peer" in one.labels), key=lambda one: -one.verdict.severity)
-    commands = []
-    for finding in tried[:EXCERPT_LINES]:
-        host, _, port = finding.labels["peer"].rpartition(":")
-        commands.append(f"nc -zvw 1 {quote(host.strip('[]'))} {quote(port)}")
-    excerpt = "\n".join(f"{one.subject} {one.value:.6f}" for one in tried[:EXCERPT_LINES] if one.value is not None)
-    return (Evidence("TCP connect", "; ".join(commands), excerpt),) if commands else ()

@@ -16,6 +16,8 @@ SECTION = "Look at the mesh"
 
 OVERVIEW = ("consensus.*", "nodes.up", "peers.count")
 SLOW = ("consensus.*", "nodes.up", "nodes.clock", "capacity.*", "peers.*", "logs.*", "traces.*")
+SLOW_WITHOUT = ("peers.jitter",)
+"""What a few connects cannot tell."""
 
 
 @click.command("consensus", short_help="Do the nodes agree, and fast enough; --slow finds out why not.")
@@ -36,7 +38,7 @@ def command(invocation: Invocation, flags: Flags, slow: bool) -> int:
     from meshdiag.views.consensus import consensus_view, slow_view
 
     if slow:
-        view = View(slow_view, needs=("metrics", "connect"))
-        return answer(invocation, flags, Question("consensus --slow", SLOW, view=view))
+        view = View(slow_view, needs=("metrics", "probe"))
+        return answer(invocation, flags, Question("consensus --slow", SLOW, without=SLOW_WITHOUT, view=view))
     question = Question("consensus", OVERVIEW, without=("consensus.slow-leaders",), view=View(consensus_view))
     return answer(invocation, flags, question)

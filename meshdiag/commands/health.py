@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SECTION = "Look at the mesh"
 
 CHECKS = ("*",)
-SLOW = ("peers.latency", "consensus.slow-leaders", "links.*")
+SLOW = ("peers.latency", "peers.loss", "peers.jitter", "consensus.slow-leaders", "links.*")
 """What takes a look from here at every node or belongs to one procedure; ``consensus --slow`` asks it."""
 RULES_HERE = "what would fire, by the alert rules over the nodes' own pages: meshdiag alerts --direct"
 

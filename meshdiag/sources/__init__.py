@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.meshlog import MeshLog
+    from meshdiag.sources.probing import Prober
     from meshdiag.sources.prometheus import Prometheus
     from meshdiag.sources.scrape import Scrape
-    from meshdiag.sources.tcp import TcpConnect
     from meshdiag.sources.traces import TraceStore
 
 
@@ -31,7 +31,7 @@ class Sources:
     prometheus: Prometheus | None = None
     alertmanager: Alertmanager | None = None
     scrape: Scrape | None = None
-    connect: TcpConnect | None = None
+    probe: Prober | None = None
     meshlog: MeshLog | None = None
     traces: TraceStore | None = None
     blackbox: Blackbox | None = None

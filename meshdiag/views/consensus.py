@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag import catalog
 from meshdiag.catalog import Unit
-from meshdiag.checks.peers import connect_peers
+from meshdiag.checks.peers import probe_roster
 from meshdiag.checks.readings.middle import median
 from meshdiag.model import Column, Table
 from meshdiag.views.columns import ask_columns, node_cells
@@ -57,20 +57,19 @@ async def slow_view(inputs: Inputs) -> Table:
         "cpu_percent": catalog.CPU.per_instance(job),
         "memory_ratio": f"{catalog.MEMORY.per_instance(job)} / {catalog.MEMORY_TOTAL.per_instance(job)}",
     }
-    rows, connects = await asyncio.gather(_rows(inputs, questions), _connects(inputs))
+    rows, times_of = await asyncio.gather(_rows(inputs, questions), _probes(inputs))
     for row in rows:
-        times = connects.get(str(row["instance"]), ())
+        times = times_of.get(str(row["instance"]), ())
         row["latency_s"] = median(times) if times else None
     return Table(SLOW_COLUMNS, tuple(rows))
 
 
-async def _connects(inputs: Inputs) -> dict[str, Sequence[float]]:
+async def _probes(inputs: Inputs) -> dict[str, Sequence[float]]:
     """How long connects to each node's peer port took, by instance; they show the present, and no past moment."""
     if inputs.at is not None:
         return {}
     roster = await inputs.roster()
-    connects = await connect_peers(inputs, roster)
-    return {node.instance: connects[node.peer].times_s for node in roster.up if node.peer in connects}
+    return {instance: probed.times_s for instance, probed in (await probe_roster(inputs, roster)).items()}
 
 
 def _questions(job: str) -> dict[str, str]:

@@ -130,16 +130,16 @@ async def test_every_check_is_unknown_when_its_source_fails() -> None:
 
 
 def asks_metrics(check: Check) -> bool:
-    """Whether a check goes by metrics and connects alone."""
-    return set(check.needs) <= {"metrics", "connect"}
+    """Whether a check goes by metrics and probes alone."""
+    return set(check.needs) <= {"metrics", "probe"}
 
 
 async def test_no_check_passes_on_empty_answers() -> None:
     """When the metrics source knows nothing at all, no check passes, and each says why."""
     memory: Any = Memory()
-    connect: Any = Silent()
+    probe: Any = Silent()
     checks = [check for check in CHECKS if asks_metrics(check)]
-    for id_, result in (await run_all(Sources((memory,), connect=connect), *checks)).items():
+    for id_, result in (await run_all(Sources((memory,), probe=probe), *checks)).items():
         assert result.verdict is not Verdict.PASS, f"{id_}: {result.summary}"
         assert "bug in this check" not in result.summary, f"{id_}: {result.summary}"
         assert result.summary
@@ -149,9 +149,9 @@ async def test_no_check_passes_on_empty_answers() -> None:
 async def test_no_check_passes_on_nodes_that_expose_nothing(direct: bool) -> None:
     """Nodes that are up but silent are unknown, or skipped with a reason where the metric is optional."""
     memory: Any = mesh(direct=direct)
-    connect: Any = Silent()
+    probe: Any = Silent()
     checks = [check for check in CHECKS if asks_metrics(check) and check.id not in FROM_UP_ALONE]
-    for id_, result in (await run_all(Sources((memory,), connect=connect), *checks)).items():
+    for id_, result in (await run_all(Sources((memory,), probe=probe), *checks)).items():
         assert result.verdict is not Verdict.PASS, f"{id_}: {result.summary}"
         assert "bug in this check" not in result.summary, f"{id_}: {result.summary}"
         assert result.summary
@@ -168,7 +168,7 @@ async def test_no_check_passes_on_an_empty_log(tmp_path: Path) -> None:
 
 
 class Silent:
-    """A TCP source that is given no address to try."""
+    """A source of probes that is given nothing to probe."""
 
-    async def measure(self, addresses: Any, **_named: Any) -> dict[str, Any]:
-        return {}
+    async def probe(self, _targets: Any, *_more: Any) -> tuple[Any, ...]:
+        return ()

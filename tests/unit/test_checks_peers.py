@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from meshdiag.checks.peers import judge_connects
+from meshdiag.checks.peers import FEW, probes_outcome
+from meshdiag.checks.readings.probed import Standout, judge_latency
 from meshdiag.checks.readings.roster import Node, Roster
 from meshdiag.model import Threshold, Verdict, at_most
 from meshdiag.sources import Sources
-from meshdiag.sources.tcp import Connect
+from meshdiag.sources.probing import Method, Probed, ProbeTrouble, Target
 from tests.unit.memory_metrics import NOW, ask, mesh
 
 ONE, TWO, THREE = ALL = ("trainer-1:9091", "trainer-2:9091", "trainer-3:9091")
@@ -129,13 +130,21 @@ async def test_peers_bandwidth_warns_of_the_silent_node():
 
 
 class Ports:
-    """Connects with known answers."""
+    """Probes with known answers, by the host of the address."""
 
     def __init__(self, **answers):
-        self.answers = {f"{name}:4001": Connect(f"{name}:4001", *answer) for name, answer in answers.items()}
+        self.answers = answers
+        self.asked = []
 
-    async def measure(self, addresses, *, count=3, timeout_s=1.0):
-        return {address: self.answers[address] for address in addresses}
+    async def probe(self, targets, plan=None, on_answer=None):
+        self.asked.append((targets, plan))
+        return tuple(probed(one, *self.answers[one.address.partition(":")[0]]) for one in targets)
+
+
+def probed(target, times=(), trouble=None, **more):
+    """What connects to a target came to: each time an answer, and a failure where there is a trouble."""
+    sent = len(times) + (trouble is not None)
+    return Probed(target, Method.TCP if times else None, "", sent, tuple(times), trouble, **more)
 
 
 async def test_peers_latency_says_nothing_of_the_past():
@@ -145,14 +154,18 @@ async def test_peers_latency_says_nothing_of_the_past():
     assert "not the moment that was asked about" in outcome.summary
 
 
-async def test_peers_latency_tries_every_peer_port():
-    """Quick passes, slow warns, refused fails; a node without address and one that is down are skipped."""
+def four_ports_and_one_bare():
     memory = mesh(())
     for name, up in (("one", 1), ("two", 1), ("three", 1), ("down", 0)):
         memory.add("up", f"{name}:9091", up, peer_address=f"{name}:4001", node=name)
     memory.add("up", "bare:9091", 1)
-    ports = Ports(one=((0.001, 0.002),), two=((0.2, 0.3, 0.25),), three=((), "refused"))
-    outcome = await ask("peers.latency", memory, sources=Sources(connect=ports))
+    return memory
+
+
+async def test_peers_latency_tries_every_peer_port():
+    """Quick passes, slow warns, refused fails; a node without address and one that is down are skipped."""
+    ports = Ports(one=((0.001, 0.002),), two=((0.2, 0.3, 0.25),), three=((), ProbeTrouble.REFUSED))
+    outcome = await ask("peers.latency", four_ports_and_one_bare(), sources=Sources(probe=ports))
     assert verdicts(outcome) == {
         "one:9091": Verdict.PASS,
         "two:9091": Verdict.WARN,
@@ -161,60 +174,49 @@ async def test_peers_latency_tries_every_peer_port():
         "bare:9091": Verdict.SKIP,
     }
     assert by_subject(outcome)["two:9091"].value == 0.25
-    assert "nc -zvw 1 three 4001" in outcome.evidence[0].command
+    assert by_subject(outcome)["two:9091"].observed == NOW
+    assert outcome.evidence[0].command == "nc -zvw 1 three 4001"
+    assert "ss -tlnp" in outcome.hint
+    ((targets, plan),) = ports.asked
+    assert [one.address for one in targets] == ["one:4001", "three:4001", "two:4001"]
+    assert plan.methods == (Method.TCP,)
+
+
+async def test_peers_loss_warns_of_a_few_connects_and_fails_of_many():
+    """One connect of three that fails is a warning: it is too few to fail by."""
+    ports = Ports(one=((0.001, 0.002, 0.001),), two=((0.002, 0.001), ProbeTrouble.TIMEOUT), three=((), "timeout"))
+    outcome = await ask("peers.loss", four_ports_and_one_bare(), sources=Sources(probe=ports))
+    found = verdicts(outcome)
+    assert [found[f"{name}:9091"] for name in ("one", "two", "three")] == [Verdict.PASS, Verdict.WARN, Verdict.SKIP]
+    assert by_subject(outcome)["two:9091"].value == pytest.approx(1 / 3)
+    assert "1 of 3 probes are lost" in by_subject(outcome)["two:9091"].message
+
+
+async def test_peers_jitter_is_not_told_from_three_answers():
+    """Three connects are too few, and that is no pass."""
+    ports = Ports(**dict.fromkeys(("one", "two", "three"), ((0.001, 0.2, 0.001),)))
+    outcome = await ask("peers.jitter", four_ports_and_one_bare(), sources=Sources(probe=ports))
+    assert outcome.verdict is Verdict.SKIP
 
 
 def roster_of(*names):
     return Roster.of(Node(f"{name}:9091", name, peer=f"{name}:4001") for name in names)
 
 
-@pytest.mark.parametrize(
-    ("trouble", "word"), [("timeout", "firewall"), ("unreachable", "route"), ("refused", "listens")]
-)
-def test_a_port_that_does_not_answer_fails_when_others_do(trouble, word):
-    """Each way of not answering is told apart."""
-    connects = {"a:4001": Connect("a:4001", (0.01,)), "b:4001": Connect("b:4001", (), trouble)}
-    findings = judge_connects(roster_of("a", "b"), connects, LIMITS)
-    assert [finding.verdict for finding in findings] == [Verdict.PASS, Verdict.FAIL]
-    assert word in findings[1].message
-
-
-def test_ports_that_all_time_out_say_that_this_machine_is_outside():
-    """When nothing can be reached from here, nothing is known of the links."""
-    connects = {f"{name}:4001": Connect(f"{name}:4001", (), "timeout") for name in "ab"}
-    findings = judge_connects(roster_of("a", "b"), connects, LIMITS)
-    assert {finding.verdict for finding in findings} == {Verdict.UNKNOWN}
-
-
-def test_a_name_that_is_unknown_here_is_unknown():
-    """A peer address that this machine cannot look up says nothing of the node."""
-    connects = {"a:4001": Connect("a:4001", (0.01,)), "b:4001": Connect("b:4001", (), "unknown-host")}
-    assert judge_connects(roster_of("a", "b"), connects, LIMITS)[1].verdict is Verdict.UNKNOWN
-
-
-def test_a_port_that_answers_now_and_then_warns():
-    """Some connects that fail are a warning, however quick the others are."""
-    (finding,) = judge_connects(roster_of("a"), {"a:4001": Connect("a:4001", (0.01,), "timeout")}, LIMITS)
-    assert finding.verdict is Verdict.WARN
-
-
 def test_a_hostile_peer_address_is_quoted():
     """A label value with shell syntax in it stays a word of the printed command."""
-    from meshdiag.checks.peers import connect_evidence
-
-    node = Node("x:9091", "x", peer="$(reboot):4001; true")
-    findings = judge_connects(Roster.of([node]), {node.peer: Connect(node.peer, (), "bad-address")}, LIMITS)
-    (evidence,) = connect_evidence(findings)
-    assert evidence.command == "nc -zvw 1 '$(reboot)' '4001; true'"
+    hostile = probed(Target("$(reboot):4001; true", instance="x:9091"), (), ProbeTrouble.BAD_ADDRESS)
+    outcome = probes_outcome([hostile], judge_latency([hostile], LIMITS, Standout(), fleet=True), roster_of(), FEW, NOW)
+    assert outcome.evidence[0].command == "nc -zvw 1 '$(reboot)' '4001; true'"
 
 
 def test_fakes_keep_to_the_real_signature():
-    """The fake connects as the real one is called."""
+    """The fake probes as the real one is called."""
     from inspect import signature
 
-    from meshdiag.sources.tcp import TcpConnect
+    from meshdiag.sources.probing import Prober
 
-    assert signature(Ports.measure).parameters.keys() == signature(TcpConnect.measure).parameters.keys()
+    assert signature(Ports.probe).parameters.keys() == signature(Prober.probe).parameters.keys()
 
 
 async def test_of_several_nodes_the_summary_names_the_worst_and_counts_the_others():

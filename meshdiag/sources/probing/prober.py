@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from meshdiag.sources.probing.answers import Plan
-from meshdiag.sources.probing.looking import Round
 from meshdiag.sources.probing.pace import PER_SECOND, Pace
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ class Prober:
         address is asked by HTTP, then its port by TCP, then the host by ICMP; any other by ICMP, with a TCP connect to
         its port beside that, and where the host is silent by TCP, then by HTTP where it has a URL.
         """
+        from meshdiag.sources.probing.looking import Round  # only here: most runs probe nothing
+
         plan = plan or Plan()
         round_ = Round(plan, Pace(self._per_second), self._connections or at_once())
         try:
