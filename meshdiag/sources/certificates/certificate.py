@@ -69,6 +69,10 @@ class Found:
     alpn: str = ""
 
 
+SYSTEM = "the system's roots"
+"""What the roots are called that nobody has named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """The roots that chains must lead to, and what to call them in a sentence: ``the system's roots``."""

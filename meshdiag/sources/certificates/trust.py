@@ -6,13 +6,11 @@ import ssl
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import UsageError
-from meshdiag.sources.certificates.certificate import Certificate, Trust
+from meshdiag.sources.certificates.certificate import SYSTEM, Certificate, Trust
 from meshdiag.sources.certificates.files import read_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SYSTEM = "the system's roots"
 
 
 def load_trust(ca_file: Path | None = None) -> Trust:
