@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from meshdiag.sources import Sources
+from meshdiag.sources.certificates.source import Certificates
+from meshdiag.sources.host import Host
 from meshdiag.sources.meshlog import MeshLog
 from meshdiag.sources.probing import Prober
 from meshdiag.sources.scrape import Scrape
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
     from meshdiag.context import Context, Endpoint
+
+
+ON_REQUEST = {"grafana_login": "not tried: 'meshdiag security --try-default-password' tries it once"}
+"""Sources that are opened only where the user asked for them in as many words, and what is said without."""
 
 
 class Direct(StrEnum):
@@ -52,12 +58,18 @@ async def open_sources(
             scrape=scrape,
             probe=Prober(),
             meshlog=MeshLog(context.logs, context.log_formats),
-            left_out=_left_out(context, direct),
+            left_out=_left_out(context, direct) | {one: why for one, why in ON_REQUEST.items() if one not in also},
         )
         if "traces" in also:
             sources = _with_traces(sources, context, stack)
         if "blackbox" in also:
             sources = _with_blackbox(sources, context, stack)
+        if "certificates" in also:
+            sources = replace(sources, certificates=Certificates(context.scrape.timeout_s))
+        if "host" in also:
+            sources = replace(sources, host=Host())
+        if "grafana_login" in also:
+            sources = _with_grafana_login(sources, context, stack)
         if direct is Direct.ALWAYS:
             yield sources
             return
@@ -109,6 +121,18 @@ def _with_blackbox(sources: Sources, context: Context, stack: AsyncExitStack) ->
     return replace(sources, blackbox=blackbox)
 
 
+def _with_grafana_login(sources: Sources, context: Context, stack: AsyncExitStack) -> Sources:
+    """The same sources with Grafana's door, to be knocked at once."""
+    from meshdiag.sources.grafana import GrafanaLogin
+
+    if context.grafana is None:
+        reason = f"context {context.name} has no Grafana"
+        return replace(sources, left_out={**sources.left_out, "grafana_login": reason})
+    login = GrafanaLogin(context.grafana)
+    stack.push_async_callback(login.aclose)
+    return replace(sources, grafana_login=login)
+
+
 def _left_out(context: Context, direct: Direct) -> dict[str, str]:
     """Why a source is not asked, for those that are not."""
     reasons = {}
@@ -139,5 +163,6 @@ def with_timeout(context: Context, timeout_s: float | None) -> Context:
         prometheus=limited(context.prometheus),
         alertmanager=limited(context.alertmanager),
         scrape=replace(context.scrape, timeout_s=timeout_s),
+        grafana=limited(context.grafana),
         blackbox=context.blackbox and replace(context.blackbox, timeout_s=timeout_s),
     )

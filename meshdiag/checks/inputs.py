@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from meshdiag.sources import Sources
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
+    from meshdiag.sources.certificates.source import Certificates
+    from meshdiag.sources.grafana import GrafanaLogin
+    from meshdiag.sources.host import Host
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.probing import Prober
     from meshdiag.sources.prometheus import Prometheus
@@ -108,6 +111,16 @@ class Inputs:
         return _present(self.sources.blackbox, "blackbox_exporter")
 
     @property
+    def certificates(self) -> Certificates:
+        """Certificates as servers send them and files hold them."""
+        return _present(self.sources.certificates, "certificates")
+
+    @property
+    def grafana_login(self) -> GrafanaLogin:
+        """Grafana's door, where the user asked for somebody to knock."""
+        return _present(self.sources.grafana_login, "Grafana")
+
+    @property
     def meshlog(self) -> MeshLog:
         """The mesh's log files on this machine."""
         return _present(self.sources.meshlog, "log files")
@@ -116,6 +129,11 @@ class Inputs:
     def traces(self) -> TraceStore:
         """Where the mesh's traces are kept: Jaeger or Tempo."""
         return _present(self.sources.traces, "traces")
+
+    @property
+    def host(self) -> Host:
+        """This machine."""
+        return _present(self.sources.host, "this machine")
 
     @property
     def moment(self) -> datetime:

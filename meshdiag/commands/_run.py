@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshdiag.checks.inputs import Wanted
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
+    from meshdiag.context import Context
     from meshdiag.engine import View
     from meshdiag.model import Report, Result
 
@@ -33,7 +34,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a command asks: ids or globs of checks (``without`` takes some out again), checks made
-    for this call (``extra``), what makes its table, and which labels it is narrowed to."""
+    for this call (``extra``), what makes its table, which labels it is narrowed to, which sources the user allowed in
+    as many words (``on_request``, of ``session.ON_REQUEST``), and what it changes of the context (``adjust``)."""
 
     command: str
     checks: tuple[str, ...] = ()
@@ -41,6 +43,8 @@ class Question:
     extra: tuple[Check, ...] = ()
     view: View | None = None
     wanted: Wanted = everything
+    on_request: tuple[str, ...] = ()
+    adjust: Callable[[Context], Context] = lambda context: context
 
 
 def answer(invocation: Invocation, flags: Flags, question: Question) -> int:
@@ -119,14 +123,15 @@ async def _look(
     from meshdiag.commands._progress import progress
     from meshdiag.engine import Run, run_checks
     from meshdiag.model import Report
-    from meshdiag.session import Direct, open_sources, with_timeout
+    from meshdiag.session import ON_REQUEST, Direct, open_sources, with_timeout
 
     loaded = invocation.load()
-    context = with_timeout(loaded.context, flags.timeout.total_seconds() if flags.timeout else None)
+    context = question.adjust(with_timeout(loaded.context, flags.timeout.total_seconds() if flags.timeout else None))
     direct = {True: Direct.ALWAYS, False: Direct.NEVER, None: Direct.FALLBACK}[flags.direct]
-    needs = {need for one in checks for need in one.needs}
+    needs = {need for one in checks for need in one.needs} | set(question.view.needs if question.view else ())
+    also = needs - ON_REQUEST.keys() | set(question.on_request)
     started, began = datetime.now(UTC), time.monotonic()
-    async with open_sources(context, direct, gap_s=flags.gap.total_seconds(), also=needs) as sources:
+    async with open_sources(context, direct, gap_s=flags.gap.total_seconds(), also=also) as sources:
         with progress(len(checks), quiet=flags.quiet) as on_result:
             run = Run(
                 context,

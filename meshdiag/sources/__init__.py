@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from meshdiag.metrics import Metrics
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
+    from meshdiag.sources.certificates.source import Certificates
+    from meshdiag.sources.grafana import GrafanaLogin
+    from meshdiag.sources.host import Host
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.probing import Prober
     from meshdiag.sources.prometheus import Prometheus
@@ -35,4 +38,7 @@ class Sources:
     meshlog: MeshLog | None = None
     traces: TraceStore | None = None
     blackbox: Blackbox | None = None
+    certificates: Certificates | None = None
+    grafana_login: GrafanaLogin | None = None
+    host: Host | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
