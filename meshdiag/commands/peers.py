@@ -8,12 +8,14 @@ import click
 
 from meshdiag.commands._options import DATA_FORMATS, shared_flags
 from meshdiag.commands._params import COUNT, INTERVAL, METHODS
+from meshdiag.commands._peers_links import DRAWN, link_flags, look_at_links, refuse_link_flags
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
+    from meshdiag.commands._peers_links import LinkFlags
 
 SECTION = "Look at the mesh"
 
@@ -42,7 +44,8 @@ SECTION = "Look at the mesh"
     "--interval", type=INTERVAL, default="0.2s", show_default=True, metavar="DURATION", help="Between two of them."
 )
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C, which prints what was seen in all.")
-@shared_flags(formats=DATA_FORMATS)
+@link_flags
+@shared_flags(formats=(*DATA_FORMATS, *DRAWN))
 @click.pass_obj
 def command(
     invocation: Invocation,
@@ -53,11 +56,14 @@ def command(
     count: int,
     interval: timedelta,
     watch: bool,
+    links: LinkFlags,
 ) -> int:
     """How far is each peer from here, and does it answer: loss, latency, jitter, and by which method.
 
     Without TARGET the peers of the mesh are probed: those that Prometheus scrapes and those of the configuration. A
     TARGET is HOST, HOST:PORT or an http(s) URL. Where a host answers ICMP its peer port is tried as well.
+
+    From here only this end of each link is seen: --matrix lets every node look at every other.
 
     Never more than 5,000 probes (echo requests, connects) begin in a second, however many peers there are.
 
@@ -68,5 +74,11 @@ def command(
       meshdiag peers --method tls --count 20 --interval 0.5s
       meshdiag peers --watch
       meshdiag peers -o csv > peers.csv
+      meshdiag peers --matrix               # what each node sees of the others
+      meshdiag peers --matrix --from trainer-3 --to 'trainer-*' --module icmp
+      meshdiag peers --graph --matrix -o html > mesh.html
     """
+    refuse_link_flags(flags, links, targets=bool(targets or files))
+    if links.matrix or links.graph:
+        return look_at_links(invocation, flags, links)
     raise NotImplementedError

@@ -38,16 +38,42 @@ NEEDS = ("metrics", "blackbox")
 TITLE = "each row is one node's view of the others, in ms"
 
 
-async def matrix_view(inputs: Inputs) -> Table:
-    """A row a direction that was asked about, known or not; parts that are cut off stand together."""
-    try:
-        links = await read_links(inputs)
-    except SourceError:
-        return Table(COLUMNS, (), shape="matrix")  # the checks say why, once
-    views = links.views()
-    limit_s = latency_limit(inputs, links)
-    rows = [_row(links, pair, views.get(pair), limit_s) for pair in _order(links)]
-    return Table(COLUMNS, tuple(rows), TITLE, shape="matrix", noun="link", keys=("from", "to", "module"))
+class MatrixView:
+    """The matrix of one run, and what must be said beside it once it was drawn up."""
+
+    def __init__(self) -> None:
+        self.links: Links | None = None
+
+    async def table(self, inputs: Inputs) -> Table:
+        """A row a direction that was asked about, known or not; parts that are cut off stand together."""
+        try:
+            self.links = links = await read_links(inputs)
+        except SourceError:
+            return Table(COLUMNS, (), shape="matrix")  # the checks say why, once
+        views = links.views()
+        limit_s = latency_limit(inputs, links)
+        rows = [_row(links, pair, views.get(pair), limit_s) for pair in _order(links)]
+        return Table(COLUMNS, tuple(rows), TITLE, shape="matrix", noun="link", keys=("from", "to", "module"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was cut, and which rows say the same."""
+        return () if self.links is None else link_notes(self.links)
+
+
+def link_notes(links: Links) -> tuple[str, ...]:
+    """What keeps the views from being whole, or from being several."""
+    notes = []
+    if links.sampled:
+        notes.append(
+            f"{len(links.chosen):,} of {links.pairs:,} directions were probed, both of each link; "
+            "--from and --to choose which"
+        )
+    if links.shared:
+        notes.append(
+            f"{links.shared} nodes have an exporter in common: their rows are one view of the mesh, not several"
+        )
+    return tuple(notes)
 
 
 def _order(links: Links) -> list[Pair]:
