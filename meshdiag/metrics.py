@@ -2,13 +2,15 @@
 
 ``sources.prometheus`` asks an HTTP API, ``sources.scrape`` reads the nodes' own pages and evaluates here, a
 bundle will replay a recording. Checks see only what stands in this module and do not know which one answers.
+A question about many nodes makes thousands of samples: msgspec makes them in a fifth of a dataclass's time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 NAME_LABEL = "__name__"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One value of one series. ``time`` is in seconds since the epoch (UTC): the evaluation time where the
     source does not tell when the value was really scraped."""
 
@@ -29,8 +30,7 @@ class Sample:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Values of one series over time. ``times`` (seconds since the epoch, rising) and ``values`` pair up."""
 
     labels: Mapping[str, str]
@@ -38,8 +38,7 @@ class Series:
     values: Sequence[float]
 
 
-@dataclass(frozen=True, slots=True)
-class Vector:
+class Vector(Struct, frozen=True):
     """The answer to an instant query. A scalar is a vector of one sample without labels (``scalar`` is true);
     a string result has no samples and its text in ``text``."""
 
@@ -53,16 +52,14 @@ class Vector:
         return {sample.labels[label]: sample.value for sample in self.samples if label in sample.labels}
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     """The answer to a range query, or to an instant query of a range selector (``up[5m]``)."""
 
     series: tuple[Series, ...]
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """What a source says of a metric: its type and help text, empty where it does not say."""
 
     type: str = ""
@@ -82,8 +79,7 @@ class AbsenceKind(StrEnum):
     """Series exist; the expression (a comparison, say) left none of them over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absence:
+class Absence(Struct, frozen=True):
     """Why nothing came back: the kind, one sentence for a person, and when it was last seen (UTC), if ever."""
 
     kind: AbsenceKind

@@ -6,9 +6,10 @@ at, as a person finds it: ``~/.config/meshdiag/config.toml:12``, ``MESHDIAG_PROM
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +38,7 @@ class Standing(StrEnum):
     FLAGS = "flags"
 
 
-@dataclass(slots=True)
-class EndpointSettings:
+class EndpointSettings(Struct):
     """What a layer says of one HTTP server. ``off`` switches the source off."""
 
     off: bool = False
@@ -52,8 +52,7 @@ class EndpointSettings:
     origins: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class BlackboxSettings:
+class BlackboxSettings(Struct):
     """What a layer says of the blackbox_exporters beside the nodes. ``off``: this mesh has none."""
 
     off: bool = False
@@ -65,8 +64,7 @@ class BlackboxSettings:
     origins: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFiles:
+class NodeFiles(Struct, frozen=True):
     """Files of nodes in Prometheus' file_sd form: a glob, relative to ``folder``; ``origin`` is where it is named."""
 
     folder: Path
@@ -74,16 +72,14 @@ class NodeFiles:
     origin: str
 
 
-@dataclass(slots=True)
-class CheckLayer:
+class CheckLayer(Struct):
     """What a layer says of one check."""
 
     settings: CheckSettings
     origins: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class ContextSettings:
+class ContextSettings(Struct):
     """What a layer says of one context."""
 
     job: str | None = None
@@ -103,16 +99,14 @@ class ContextSettings:
     origins: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class LogFormat:
+class LogFormat(Struct, frozen=True):
     """A log format of the user's: a regular expression with named groups, and where it stands."""
 
     regex: str
     origin: str
 
 
-@dataclass(slots=True)
-class Layer:
+class Layer(Struct):
     """One layer. ``contexts`` by name (files); ``chosen`` is for whichever context is looked at (environment,
     flags)."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from meshdiag.catalog import ALL, Kind
 from meshdiag.checks import Outcome
 from meshdiag.checks.readings.roster import some_up
-from meshdiag.metrics import AbsenceKind
+from meshdiag.metrics import Absence, AbsenceKind
 from meshdiag.model import Finding, Verdict, count_verdicts
 from meshdiag.units import beside, human
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshdiag.catalog import Metric
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.roster import Node, Roster
-    from meshdiag.metrics import Absence, Vector
+    from meshdiag.metrics import Vector
     from meshdiag.model import Evidence, Threshold
 
 MESH = "mesh"
@@ -82,7 +82,8 @@ async def why_nobody(inputs: Inputs, metric: Metric, query: str | None = None) -
     """Why no node that is up has a value for this metric."""
     absence = await inputs.metrics.why_empty(query or metric.selector(inputs.context.job), inputs.at)
     if absence.kind is AbsenceKind.FILTERED and metric.kind is Kind.COUNTER:
-        return replace(absence, message=f"{metric.name} is exposed, but has too few samples for a rate yet")
+        few = f"{metric.name} is exposed, but has too few samples for a rate yet"
+        return Absence(absence.kind, few, absence.last_seen)
     return absence
 
 
