@@ -16,6 +16,9 @@ PACKAGES = {
     "dockerd": ("dockerd", "docker.io"),
     "docker": ("docker", "docker.io"),
     "busybox": ("busybox", "busybox-static"),
+    "blackbox-exporter": ("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+    "ping": ("ping", "iputils-ping"),
+    "nsenter": ("nsenter", "util-linux"),
     "journalctl": ("journalctl", "systemd"),
 }
 """Our name for a program, its file, and the Debian package that holds it."""

@@ -10,15 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.errors import UsageError
 from meshdiag.lab import LabOptions, running, simulate
+from meshdiag.lab.network.links import OBSERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from meshdiag.lab import Lab
     from meshdiag.lab.faults import Expectation, Injected
+    from meshdiag.lab.network.machines import Network
 
 SERVER_VARIABLES = ("PROMETHEUS_URL", "ALERTMANAGER_URL")
 """What scripts with curl, promtool and amtool go by; in a lab they never name a server outside it."""
+NEEDS = {
+    "prometheus": "with Prometheus",
+    "history": "with Prometheus",
+    "logs": "from the logs",
+    "wire": "on the peer port",
+    "netns": "with --netns",
+}
+"""What an expectation needs, in words."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -126,10 +136,14 @@ def describe_lab(lab: Lab) -> Iterator[str]:
     ):
         if url:
             yield f"{name:<13}  {url}"
+    if blackbox := {node.blackbox for node in shown if node.blackbox}:
+        yield f"{'blackbox':<13}  {min(blackbox)}{' and so on, one beside each node' if len(blackbox) > 1 else ''}"
     yield f"{'logs':<13}  {lab.directory}"
     for one in lab.injected:
         yield f"{'fault':<13}  {one.fault.name} on {_some(one.nodes)}"
     yield ""
+    if lab.network:
+        yield from _ways_in(lab.network, shown[0].name)
     for name in _steering(os.environ):
         if name not in lab.environment:
             yield f"unset {name}"
@@ -137,6 +151,14 @@ def describe_lab(lab: Lab) -> Iterator[str]:
         yield f"export {name}={shlex.quote(value)}"
     yield ""
     yield "Ctrl-C ends it."
+
+
+def _ways_in(network: Network, node: str) -> Iterator[str]:
+    """How a shell gets into a network that this machine has no route to."""
+    yield "# All of this is in a network of the lab's own. A shell in it:"
+    yield shlex.join(network.entering(OBSERVER))
+    yield f"# on {node}: {shlex.join(network.entering(node))}"
+    yield ""
 
 
 def describe_faults(nodes: int, seed: int) -> Iterator[str]:
@@ -159,7 +181,7 @@ def _expected(injected: Injected) -> Iterator[str]:
 
 
 def _condition(one: Expectation) -> str:
-    needs = {"prometheus": "with Prometheus", "history": "with Prometheus", "logs": "from the logs"}.get(one.needs)
+    needs = NEEDS.get(one.needs)
     words = [word for word in (needs, None if one.certain else "perhaps") if word]
     return f" ({', '.join(words)})" if words else ""
 

@@ -40,6 +40,7 @@ class Guard:
             cwd="/",
         )
         self._processes: list[asyncio.subprocess.Process] = []
+        self._namespaces: set[str] = set()
         self.directory = Path(tempfile.mkdtemp(prefix="meshdiag-lab-"))
         self._tell(f"dir {self.directory}")
 
@@ -72,6 +73,11 @@ class Guard:
         """Have a process killed when the lab is; whoever started it ends it otherwise."""
         self._tell(f"pid {pid}")
 
+    def keep_empty(self, namespace: str) -> None:
+        """Leave no process in a network namespace (``net:[4026531840]``) after the lab."""
+        self._namespaces.add(namespace)
+        self._tell(f"net {namespace}")
+
     async def close(self) -> None:
         """Stop every process with what it started, and remove the directory."""
         running = [process for process in self._processes if process.returncode is None]
@@ -85,6 +91,7 @@ class Guard:
         watchdog.send(signal.SIGKILL, opened)
         for descriptor in opened:
             os.close(descriptor)
+        watchdog.evict(self._namespaces)
         shutil.rmtree(self.directory, ignore_errors=True)
         self._tell("done")
         if self._watchdog.stdin is not None:

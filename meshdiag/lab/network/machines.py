@@ -52,10 +52,11 @@ class Network:
         try:
             for name, address, address6 in _addresses(mesh):
                 self.machines[name] = Machine(name, make(address, address6))
+                guard.keep_empty(self.machines[name].namespace.name)
             self._process = self._connect(mesh)
         except OSError as error:
             self._release()
-            raise UsageError(f"the lab's network cannot be made: {error}", hint=NEEDS) from error
+            raise UsageError(f"the lab's network cannot be made: {error.strerror}", hint=NEEDS) from error
         guard.tell_of(self._process.pid)
 
     @property
@@ -153,7 +154,7 @@ def prepare() -> None:
         if not namespaces.may_make():
             namespaces.become_root_of_an_own_world()
     except OSError as error:
-        raise UsageError(f"--netns is not possible here: {error}", hint=NEEDS) from error
+        raise UsageError(f"--netns is not possible here: {error.strerror}", hint=NEEDS) from error
     if not os.access(namespaces.TUN, os.R_OK | os.W_OK):
         raise UsageError(f"--netns is not possible here: {namespaces.TUN} cannot be opened", hint=NEEDS)
 

@@ -44,6 +44,11 @@ class Namespace:
     device: int | None
     addresses: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """What /proc calls it: ``net:[4026531840]``."""
+        return f"net:[{os.fstat(self.descriptor).st_ino}]"
+
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Have the calling thread in the namespace; for a few statements that wait for nothing."""
@@ -188,4 +193,4 @@ def _unshare(flags: int) -> None:
 
 def _last_error(call: str) -> OSError:
     number = ctypes.get_errno()
-    return OSError(number, f"{call}: {os.strerror(number)}")
+    return OSError(number, f"{call}: {os.strerror(number).lower()}")
