@@ -43,7 +43,7 @@ def parse_duration(text: str) -> timedelta:
 def parse_moment(text: str, now: datetime, *, utc: bool = False) -> datetime:
     """Read a moment; the answer is in UTC.
 
-    RFC 3339, the epoch in s, ms, µs or ns, ``now``, ``15m ago``, ``03:12`` (yesterday's when today's is still to
+    RFC 3339, the epoch in s, ms, µs or ns, ``now``, ``15m ago``, ``in 30d``, ``03:12`` (yesterday's when today's is still to
     come), ``today 03:12``, ``yesterday 14:00``. What names no zone is local time, or UTC with ``utc``. ``now``
     must be aware. Raises ``UsageError`` for anything else.
     """
@@ -53,6 +53,8 @@ def parse_moment(text: str, now: datetime, *, utc: bool = False) -> datetime:
         return now.astimezone(UTC)
     if lower.endswith("ago"):
         return (now - parse_duration(lower.removesuffix("ago"))).astimezone(UTC)
+    if lower.startswith("in "):
+        return (now + parse_duration(lower.removeprefix("in "))).astimezone(UTC)
     if body.isascii() and _EPOCH.fullmatch(body):
         if body.isdecimal() and (parts := _EPOCH_UNITS.get(len(body))):
             seconds, micros = divmod(int(body) * 1_000_000 // parts, 1_000_000)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import ATTACKS, AUTH_FAILURES, CERT_EXPIRY, ENCRYPTION_OVERHEAD, START_TIME, UP, WINDOW, Unit
-from meshdiag.checks import check
+from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.matching import any_of
 from meshdiag.checks.readings.per_node import MESH, judge_readings, judged_outcome, read_nodes, to_outcome
 from meshdiag.durations import format_duration
-from meshdiag.model import Threshold, Verdict, at_most
+from meshdiag.model import Finding, Threshold, Verdict, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.per_node import Readings
     from meshdiag.metrics import Vector
-    from meshdiag.model import Finding
 
 TYPE_LABELS = ("type", "attack_type", "attack", "kind")
 """Under which of these labels meshes name the type of an attack."""
 
 FEW = 50
 """Instances that are named in a question; more would make a regular expression that costs more than it saves."""
+
+FEW_FAILURES = 0.05
+"""Failures a second (one in 20 s) up to which a rise is none."""
 
 LEAST_DIRECT_RATE = 2.0
 """Failures a second below which two page reads some two seconds apart are a few single events, not a rate."""
@@ -53,6 +55,53 @@ async def auth_failures(inputs: Inputs) -> Outcome:
     if not inputs.metrics.history:
         findings = tuple(map(forgive_single, findings))
     return to_outcome(readings, findings)
+
+
+@check(
+    "security.auth-rise",
+    title="authentications fail no more often than the day before",
+    needs=("metrics",),
+    runbook="security-events",
+    hint="see when it began: meshdiag query 'rate(security_auth_failures_total[5m])' --range 1d --plot",
+    threshold=Threshold(warn=at_most(3), fail=at_most(30)),
+    history=True,
+)
+async def auth_rise(inputs: Inputs) -> Outcome:
+    """Failed authentications a second, by node, over those of the same hour of the day before."""
+    before_query = before(inputs.context.job)
+    readings, earlier = await asyncio.gather(
+        read_nodes(inputs, AUTH_FAILURES), inputs.metrics.instant(before_query, inputs.at)
+    )
+    outcome = to_outcome(readings, judge_rise(readings, earlier.by("instance"), inputs.threshold))
+    return replace(outcome, evidence=(*outcome.evidence, inputs.metrics.evidence(before_query, inputs.at)))
+
+
+def before(job: str) -> str:
+    """Failed authentications a second in an hour of the day before."""
+    return f"sum by (instance) (rate({AUTH_FAILURES.selector(job)}[1h] offset 1d))"
+
+
+def judge_rise(readings: Readings, earlier: Mapping[str, float], threshold: Threshold) -> tuple[Finding, ...]:
+    """A finding for each node: its rate over that of the day ``earlier``; SKIP where there was none to hold it against.
+    A few single failures are no rise, whatever they are held against."""
+    found = []
+    for instance, now in readings.values.items():
+        then = earlier.get(instance)
+        node = readings.roster.nodes.get(instance)
+        about = (node.scraped if node else None, readings.roster.label(instance))
+        if then is None or isnan(now):
+            message = "there is no rate of the day before to compare"
+            found.append(Finding(instance, Verdict.SKIP, message, None, None, None, *about))
+        elif now <= FEW_FAILURES or now <= then:
+            found.append(Finding(instance, Verdict.PASS, "no more than the day before", now, "1/s", None, *about))
+        elif then <= 0:
+            message = "authentications fail, and none did the day before"
+            found.append(Finding(instance, Verdict.WARN, message, now, "1/s", None, *about))
+        else:
+            verdict = threshold.judge(now / then)
+            message = "as the day before" if verdict is Verdict.PASS else "times as many fail as the day before"
+            found.append(Finding(instance, verdict, message, now / then, Unit.COUNT, threshold, *about))
+    return (*found, *readings.missing)
 
 
 def forgive_single(finding: Finding) -> Finding:
@@ -211,3 +260,24 @@ def name_types(finding: Finding, counted: Mapping[str, Mapping[str, float]]) -> 
 async def encryption_overhead(inputs: Inputs) -> Outcome:
     """Time that encryption adds to a message, by node."""
     return await judged_outcome(inputs, ENCRYPTION_OVERHEAD, good="encryption is quick", bad="encryption takes long")
+
+
+@check(
+    "security.default-password",
+    title="the documented default password does not open Grafana",
+    needs=("grafana_login",),
+    runbook="default-password",
+    hint="change it now, and see who used it: grafana cli admin reset-admin-password, then the list of its users",
+)
+async def default_password(inputs: Inputs) -> Outcome:
+    """Whether Grafana lets in who comes with the password that the documentation prints: tried once, when asked to."""
+    taken = await inputs.grafana_login.takes_documented_password()
+    subject, labels = inputs.grafana_login.http.shown, {"node": "Grafana"}
+    if taken:
+        message = "it lets admin in with the password that the documentation prints"
+        finding = Finding(subject, Verdict.FAIL, message, labels=labels)
+    else:
+        finding = Finding(subject, Verdict.PASS, "it refuses the documented password", labels=labels)
+    said = f"tried once, with the documented login: HTTP {200 if taken else 401}"
+    evidence = replace(inputs.grafana_login.evidence(), excerpt=said)
+    return Outcome((finding,), f"Grafana: {finding.message}", (evidence,))

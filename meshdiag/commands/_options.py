@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from meshdiag.commands._completions import complete_check, complete_context
-from meshdiag.commands._params import CONFIG, DURATION, GAP, MOMENT
+from meshdiag.commands._params import CONFIG, DURATION, GAP, MOMENT, MOMENT_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +46,12 @@ class Flags:
 
 
 def shared_flags(
-    *, formats: tuple[str, ...] = REPORT_FORMATS, checks: bool = True, since: str = "1h"
+    *, formats: tuple[str, ...] = REPORT_FORMATS, checks: bool = True, since: str = "1h", future: bool = False
 ) -> Callable[[F], F]:
     """Add the shared flags to a command, which receives them as ``flags: Flags``.
 
     ``checks``: whether it runs checks that ``--only`` and ``--skip`` may narrow. ``since``: the default window.
+    ``future``: whether ``--at`` may lie ahead.
     """
 
     def decorate(command: F) -> F:
@@ -62,7 +63,11 @@ def shared_flags(
             return ctx.invoke(command, flags=Flags(**values), **given)
 
         wrapped: Any = call
-        options = [*_look_options(since), *_answer_options(formats), *_where_options()]
+        options = [
+            *_look_options(since, MOMENT_AHEAD if future else MOMENT),
+            *_answer_options(formats),
+            *_where_options(),
+        ]
         if checks:
             options = [*_check_options(), *options]
         for option in reversed(options):
@@ -81,7 +86,7 @@ def _note_where(invocation: Invocation, given: dict[str, Any]) -> None:
             invocation.overrides[name] = url
 
 
-def _look_options(since: str) -> list[Callable[[Any], Any]]:
+def _look_options(since: str, moment: click.ParamType[datetime]) -> list[Callable[[Any], Any]]:
     return [
         click.option(
             "--direct/--no-direct",
@@ -107,7 +112,7 @@ def _look_options(since: str) -> list[Callable[[Any], Any]]:
         ),
         click.option(
             "--at",
-            type=MOMENT,
+            type=moment,
             metavar="TIME",
             help="Look at this moment, not now (RFC 3339, epoch, 03:12, 'yesterday 14:00').",
         ),

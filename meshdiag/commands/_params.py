@@ -85,9 +85,13 @@ class Methods(MethodsType):
 
 
 class Moment(MomentType):
-    """A moment such as ``15m ago``; the command receives an aware ``datetime`` in UTC."""
+    """A moment such as ``15m ago``; the command receives an aware ``datetime`` in UTC. ``ahead``: it may lie in the
+    future."""
 
     name = "time"
+
+    def __init__(self, *, ahead: bool = False) -> None:
+        self._ahead = ahead
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the text; a value that is one already passes through."""
@@ -99,7 +103,7 @@ class Moment(MomentType):
             moment = parse_moment(str(value), datetime.now(UTC))
         except UsageError as error:
             self.fail(str(error), param, ctx)
-        if moment - datetime.now(UTC) > CLOCKS_DIFFER:
+        if not self._ahead and moment - datetime.now(UTC) > CLOCKS_DIFFER:
             self.fail(f"{moment:%Y-%m-%d %H:%M:%S} UTC is still to come", param, ctx)
         return moment
 
@@ -158,4 +162,5 @@ GAP = Gap()
 INTERVAL = Interval()
 METHODS = Methods()
 MOMENT = Moment()
+MOMENT_AHEAD = Moment(ahead=True)
 RANGE = NagiosRange()

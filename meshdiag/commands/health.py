@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 SECTION = "Look at the mesh"
 
 CHECKS = ("*",)
-SLOW = ("peers.latency", "peers.loss", "peers.jitter", "consensus.slow-leaders", "links.*")
-"""What takes a look from here at every node or belongs to one procedure; ``consensus --slow`` asks it."""
+SLOW = (
+    "peers.latency",
+    "peers.loss",
+    "peers.jitter",
+    "consensus.slow-leaders",
+    "links.*",
+    "certs.*",
+    "security.auth-rise",
+    "security.default-password",
+)
+"""What takes a look from here at every node, or belongs to one procedure alone."""
 RULES_HERE = "what would fire, by the alert rules over the nodes' own pages: meshdiag alerts --direct"
 
 
