@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.readings.direct_rules import Seen, Standing
     from meshdiag.commands._invocation import Invocation
+    from meshdiag.commands._live import LiveReport
     from meshdiag.commands._options import Flags
     from meshdiag.context import Context
     from meshdiag.sources.scrape import Scrape
@@ -184,41 +185,25 @@ class _Screen:
 
 
 class _Live(_Screen):
-    """A terminal: the whole answer, drawn anew in place and cut to the height of the window."""
+    """A terminal: the whole answer, drawn anew in place."""
 
-    def __init__(self, flags: Flags) -> None:
-        from rich.live import Live
-
-        from meshdiag.render.terminal import make_console
-
+    def __init__(self, place: LiveReport) -> None:
         super().__init__(None)
-        self._flags = flags
-        self._console = make_console(sys.stdout)
-        self.live = Live(console=self._console, transient=True, auto_refresh=False, vertical_overflow="crop")
+        self._place = place
 
     def draw(self, watch: _Watch) -> None:
         """Show one look."""
-        from rich.text import Text
-
-        from meshdiag.render.terminal import render
-
-        report, flags, console = watch.report(), self._flags, self._console
-        with console.capture() as captured:
-            render(report, console, verbose=flags.verbose, quiet=flags.quiet, explain=flags.explain, utc=flags.utc)
-        lines = captured.get().rstrip("\n").split("\n")
-        room = max(1, console.height - 2)
-        shown = lines if len(lines) <= room else [*lines[: room - 1], f"and {len(lines) - room + 1} more lines"]
-        status = f"looks again every {watch.every_s:g} s; Ctrl-C ends it"
-        self.live.update(Text.from_ansi("\n".join((*shown, status))), refresh=True)
+        self._place.draw(watch.report(), f"looks again every {watch.every_s:g} s; Ctrl-C ends it")
 
 
 @contextlib.contextmanager
 def _screen(flags: Flags) -> Iterator[_Screen]:
     """A live view on a terminal; lines where the answer is piped (on stderr when a program reads the answer)."""
     if flags.format == "table" and sys.stdout.isatty() and not flags.quiet:
-        live = _Live(flags)
-        with live.live:
-            yield live
+        from meshdiag.commands._live import LiveReport
+
+        with LiveReport(flags) as place:
+            yield _Live(place)
         return
     stream = sys.stdout if flags.format == "table" else sys.stderr
     yield _Screen(None if flags.quiet else stream, utc=flags.utc)

@@ -81,4 +81,6 @@ def command(
     refuse_link_flags(flags, links, targets=bool(targets or files))
     if links.matrix or links.graph:
         return look_at_links(invocation, flags, links)
-    raise NotImplementedError
+    from meshdiag.commands._peers_run import Asked, look_at_peers
+
+    return look_at_peers(invocation, flags, Asked(targets, files, methods, count, interval, watch))
