@@ -273,7 +273,7 @@ _EDGES = b" \t\r\n<>[]\"'()"
 
 @cache
 def _alone(shape: Shape) -> re.Pattern[bytes]:
-    return re.compile(shape.pattern + rb"\Z")
+    return when_used(shape.pattern + rb"\Z")
 
 
 class TextTimes:
@@ -284,10 +284,10 @@ class TextTimes:
     def __init__(self, hints: Hints) -> None:
         self._hints = hints
         self._first = self._read_by(SHAPES[0])
-        self._others: list[tuple[Callable[[bytes], re.Match[bytes] | None], Reader]] = []
+        self._others: list[tuple[re.Pattern[bytes], Reader]] = []
 
-    def _read_by(self, shape: Shape) -> tuple[Callable[[bytes], re.Match[bytes] | None], Reader]:
-        return _alone(shape).match, Reader(shape, self._hints)
+    def _read_by(self, shape: Shape) -> tuple[re.Pattern[bytes], Reader]:
+        return _alone(shape), Reader(shape, self._hints)
 
     def ns(self, value: object) -> int | None:
         """The moment that a text or number means, None where it means none."""
@@ -302,8 +302,8 @@ class TextTimes:
 
     def text_ns(self, text: bytes) -> int | None:
         """The moment that a text means: a written time or the digits of a number."""
-        match, reader = self._first
-        found = match(text)
+        pattern, reader = self._first
+        found = pattern.match(text)
         if found is not None:
             return reader.ns(*found.group("stamp", "frac", "tail"))
         return self._odd(text) if len(text) <= 80 else None
@@ -316,9 +316,9 @@ class TextTimes:
             if whole is None or digits[2] is None or len(digits[1]) > 11:
                 return whole
             return whole + int(digits[2]) * _FRACTION[len(digits[2])]
-        self._others = self._others or [self._read_by(shape) for shape in SHAPES]  # dear to compile, seldom needed
-        for match, reader in self._others:
-            found = match(text)
+        self._others = self._others or [self._read_by(shape) for shape in SHAPES]
+        for pattern, reader in self._others:
+            found = pattern.match(text)
             if found is not None:
                 moment = reader.ns(*found.group("stamp", "frac", "tail"))
                 if moment is not None:

@@ -58,7 +58,7 @@ def _heads(lines: Sequence[bytes]) -> list[bytes]:
 def _spread(sample: Sequence[bytes], heads: Sequence[bytes], hints: Hints) -> Owning | None:
     """JSON printed over several lines, if that is what most of the sample is."""
     opened = [line for line in heads if unmarked(line)[:1] == b"{"]
-    if not opened or len(opened) * 3 < len(heads) or len(opened) == len(sample):
+    if not opened or len(opened) * 3 < len(heads) or len(opened) >= len(sample):
         return None
     if sum(read_object(unmarked(line)) is not None for line in opened) * 2 >= len(opened):
         return None

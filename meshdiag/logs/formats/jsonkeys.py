@@ -7,6 +7,7 @@ zap, zerolog, logrus, slog (Go), pino, bunyan, winston (Node), structlog, python
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats.lines import text_of
@@ -48,6 +49,12 @@ _SCALES: Mapping[str, Scale] = {
 }  # fmt: skip
 _GELF = ("short_message", "facility", "SYSLOG_IDENTIFIER")
 _LATE = when_used(r"(?:timestamp|time|_at)\Z", re.IGNORECASE)
+
+
+@lru_cache(maxsize=64)
+def level_paths(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The paths of a level that objects with these keys may have."""
+    return tuple(path for path in LEVEL if path in keys or path.partition(".")[0] in keys)
 
 
 def value_at(record: Mapping[str, Any], path: str) -> Any:
