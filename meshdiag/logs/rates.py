@@ -196,6 +196,7 @@ def _read(log: OpenLog, job: Search, course: Course) -> None:
     scanner = job.scanner(log, log.size if begin is None or end is None else end - begin)
     reader = _Reader(log.format, course)
     for block in log.blocks(begin, end):
+        reader.read_as(log.format)
         if scanner.takes_all and not scanner.cuts(block):
             lines = bytes(block.view[: block.end]).split(b"\n")
             lines.pop()
@@ -213,6 +214,13 @@ class _Reader:
         self._time_ns: int | None = None
         self._known: dict[bytes, str | None] = {}
         self._width = -1
+
+    def read_as(self, form: Format) -> None:
+        """Read the lines that follow by a format."""
+        if form is not self._format:
+            self._format = form
+            self._known.clear()
+            self._width = -1
 
     def count(self, lines: Sequence[bytes]) -> None:
         """Count records, or lines, in order; lines that continue a record count for nothing."""

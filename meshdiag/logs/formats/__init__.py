@@ -11,6 +11,7 @@
     logfmt.py      pairs
     wrapped.py     what runtimes and shippers write around lines: CRI, Docker, compose, kubectl, syslog
     mixed.py       several formats in one file
+    changing.py    notices that a log's lines stop being of its format; joining.py makes one of both
     custom.py      a user's own expression
     lines.py       what all share: marks, colours, lines that continue a record
 """

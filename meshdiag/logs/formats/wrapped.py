@@ -85,6 +85,7 @@ class WrappedFormat:
 
     def __init__(self, wrapper: Wrapper, inner: Owning, hints: Hints) -> None:
         self.inner = inner
+        self.wrapper = wrapper
         self.name = f"{inner.name} in {wrapper.name}"
         self.timed = wrapper.shape is not None or inner.timed
         self._match = re.compile(wrapper.pattern).match
@@ -102,6 +103,11 @@ class WrappedFormat:
     def owns(self, line: bytes) -> bool:
         """Whether the prefix is there."""
         return self._split(line)[0] is not None
+
+    def inside(self, line: bytes) -> tuple[Owning, bytes] | None:
+        """The format inside and what it is to read of a line; None without the prefix."""
+        found, inside = self._split(line)
+        return None if found is None else (self.inner, inside)
 
     def starts(self, line: bytes) -> bool:
         """As the format inside says."""
@@ -204,6 +210,11 @@ class DockerFormat:
     def owns(self, line: bytes) -> bool:
         """Whether a line is such an object."""
         return self.unwrap(line) is not None
+
+    def inside(self, line: bytes) -> tuple[Owning, bytes] | None:
+        """The format inside and what it is to read of a line; None for a line that is no such object."""
+        found = self.unwrap(line)
+        return None if found is None else (self.inner, found[1])
 
     def starts(self, line: bytes) -> bool:
         """As the format inside says."""

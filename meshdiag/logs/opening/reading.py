@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats import Hints
+from meshdiag.logs.formats.changing import Watch
 from meshdiag.logs.opening.compressed import MAGIC_BYTES, BrokenArchiveError, Resumed, kind_of, unpacker
 from meshdiag.logs.opening.files import STDIN
 from meshdiag.logs.scan.blocks import Blocks
@@ -27,6 +28,11 @@ SAMPLE_BYTES = 64 * 1024
 
 PIECE_BYTES = 64 * 1024
 """How much of an archive is unpacked at once."""
+
+LARGE = 1024 * 1024
+PLACES = 8
+PLACE_BYTES = 8 * 1024
+"""Where a log is at least so large, so many other places of it are looked at, of so many bytes each."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -61,7 +67,7 @@ class OpenLog:
         self._descriptor = _opened(file)
         try:
             self.sample = self._sample()
-            self.format = _detected(self.sample, file, formats, zone)
+            self._watch = self._watched(formats, zone or local_zone())
         except BaseException:
             self.close()
             raise
@@ -71,6 +77,22 @@ class OpenLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def format(self) -> Format:
+        """The format of the lines, as far as it is known by now: what comes later may be of another one too."""
+        return self._watch.form
+
+    def _watched(self, formats: Sequence[Format], zone: tzinfo) -> Watch:
+        """The format by the log's first lines; where it is large and can be read anywhere, by a few other places too,
+        so that the ends of windows are found in all of it."""
+        newest = datetime.now(UTC) if self.file.written is None else datetime.fromtimestamp(self.file.written, UTC)
+        watch = Watch(_detected(self.sample, newest, formats, zone), Hints(newest, zone), self.sample)
+        if self.seekable and self.size >= LARGE:
+            for place in range(1, PLACES + 1):
+                data = os.pread(self._descriptor, PLACE_BYTES, (self.size - PLACE_BYTES) * place // PLACES)
+                watch.look(data, data.find(b"\n") + 1, len(data), closely=True)
+        return watch
 
     def close(self) -> None:
         """Let go of the file."""
@@ -91,7 +113,7 @@ class OpenLog:
         """The log's bytes, or those from ``begin`` to ``end`` of a seekable one; both must be where records begin.
         ``buffer`` as ``Blocks`` takes it."""
         if not self.seekable:
-            return Blocks(self._ahead(), self.format.starts, self.tally, self.sizes, 0, buffer)
+            return Blocks(self._ahead(), self.format.starts, self.tally, self.sizes, 0, buffer, self._watch)
         first = self.begin if begin is None else begin
         return Blocks(
             _region(self._descriptor, first, self.size if end is None else end),
@@ -100,6 +122,7 @@ class OpenLog:
             self.sizes,
             first,
             buffer,
+            self._watch,
         )
 
     def _sample(self) -> bytes:
@@ -191,10 +214,8 @@ def _first(stream: Unpacker) -> bytes:
     return bytes(view[:held])
 
 
-def _detected(sample: bytes, file: LogFile, formats: Sequence[Format], zone: tzinfo | None) -> Format:
+def _detected(sample: bytes, newest: datetime, formats: Sequence[Format], zone: tzinfo) -> Format:
     """The format of a log by its first lines."""
-    newest = datetime.now(UTC) if file.written is None else datetime.fromtimestamp(file.written, UTC)
-    zone = zone or local_zone()
     # A format takes the year from ``newest``, to the minute; a user's own formats are made anew for each question.
     return (
         _detect(sample, newest, zone, formats)

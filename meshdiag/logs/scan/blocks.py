@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from meshdiag.logs.formats import Format
+    from meshdiag.logs.formats.changing import Watch
     from meshdiag.logs.tally import Tally
 
 BLOCK_BYTES = 1024 * 1024
@@ -46,7 +48,8 @@ class Sizes:
 class Block:
     """Whole records: ``buffer[:end]``, each line ended by a newline. Valid until the next block is asked for.
 
-    ``offset`` is where it begins in what is read, ``last`` whether nothing follows.
+    ``offset`` is where it begins in what is read, ``last`` whether nothing follows. ``form`` is the format of its
+    lines, as far as it is known by now; None where nobody looks.
     """
 
     buffer: bytearray
@@ -54,6 +57,7 @@ class Block:
     end: int
     offset: int
     last: bool = False
+    form: Format | None = None
     _copy: bytes = b""
 
     def text(self, slices: int) -> bytes | bytearray:
@@ -69,7 +73,8 @@ class Blocks:
     """The blocks of one reading.
 
     ``read`` fills a view and says how many bytes (0 at the end); ``starts`` says whether a line (without its newline)
-    begins a record. ``buffer``, made by ``Sizes.buffer``, may serve several readings one after another.
+    begins a record. ``buffer``, made by ``Sizes.buffer``, may serve several readings one after another. A ``watch``
+    notices other formats, and says then what begins a record.
     """
 
     def __init__(
@@ -80,7 +85,9 @@ class Blocks:
         sizes: Sizes | None = None,
         offset: int = 0,
         buffer: bytearray | None = None,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._read = read
         self._starts = starts
         self._tally = tally
@@ -89,11 +96,12 @@ class Blocks:
         self._buffer = self._sizes.buffer() if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._held = 0
+        self._seen = 0
         self._offset = offset
 
     def __iter__(self) -> Iterator[Block]:
         while self._held > self._sizes.record or self._fill():
-            cut = self._cut()
+            cut = self._cut(self._looked())
             if cut == 0 and self._held > self._sizes.record:
                 cut = self._cut_unfinished()
             if cut:
@@ -112,10 +120,23 @@ class Blocks:
         self._tally.bytes_read += count
         return count
 
-    def _cut(self) -> int:
-        """Where the last record that may still go on begins; 0 when that is the first one."""
+    def _looked(self) -> int:
+        """Let the watch look at what was read; where the last lines begin that are better read with what follows."""
+        watch = self._watch
+        if watch is None or self._seen >= self._held:
+            return self._held
+        begin = self._buffer.find(b"\n", self._seen - 1) + 1 if self._seen else 0
+        self._seen = self._held
+        rest = watch.look(self._buffer, begin, self._held)
+        self._starts = watch.form.starts
+        return rest
+
+    def _cut(self, below: int | None = None) -> int:
+        """Where the last record that may still go on begins, at ``below`` at the latest; 0 when that is the first."""
         buffer = self._buffer
         end = buffer.rfind(b"\n", 0, self._held)
+        if below is not None and below < end:
+            end = buffer.find(b"\n", below, self._held)
         while end > 0:
             begin = buffer.rfind(b"\n", 0, end) + 1
             if begin == 0 or self._starts(bytes(self._view[begin:end])):
@@ -134,12 +155,17 @@ class Blocks:
         return begin if header and self._starts(header) else 0
 
     def _block(self, end: int, last: bool = False) -> Block:
-        return Block(self._buffer, self._view, end, self._offset, last)
+        return Block(self._buffer, self._view, end, self._offset, last, self._form)
+
+    @property
+    def _form(self) -> Format | None:
+        return None if self._watch is None else self._watch.form
 
     def _drop(self, count: int) -> None:
         """Forget the first bytes; what follows moves to the front."""
         self._view[: self._held - count] = self._view[count : self._held]
         self._held -= count
+        self._seen = max(self._seen - count, 0)
         self._offset += count
 
     def _rest(self) -> Block:
@@ -157,7 +183,7 @@ class Blocks:
         offset = self._offset
         self._tally.cut += 1
         self._skip()
-        return Block(kept, memoryview(kept), len(kept), offset, last=not self._held)
+        return Block(kept, memoryview(kept), len(kept), offset, not self._held, self._form)
 
     def _skip(self) -> None:
         """Drop the rest of the first record, none of whose whole lines begins another."""

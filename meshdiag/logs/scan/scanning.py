@@ -33,6 +33,8 @@ MANY = 64
 """From so many records in a block on, what they have in common is looked for."""
 SAMPLE_BYTES = 64 * 1024
 SAMPLE_LINES = 300
+FRESH_BYTES = 16 * 1024
+"""So much of a block joins the sample where lines of another format come up."""
 
 _INSIDE, _REFUSED, _WANTED, _UNSURE = range(4)
 """What a line's beginning says: it continues a record, or it begins one that is not wanted, that may be wanted as far
@@ -49,17 +51,24 @@ class Scanner:
     def __init__(
         self, form: Format, matcher: Matcher, tally: Tally, *, sample: bytes, size: int, record_bytes: int
     ) -> None:
-        self._format = form
         self._matcher = matcher
         self._tally = tally
         self._limit = record_bytes
-        selection = matcher.selection
-        self._levels = selection.levels
-        chosen = choose(needles(selection, form), sample, size)
-        self._finder = chosen[1] if chosen else None
-        self._column = 0
+        self._size = size
+        self._sample = sample
+        self._levels = matcher.selection.levels
         self.whole = False
         """Whether all records of the last block were wanted, none of them cut."""
+        self._carried: int | None = None
+        self._read_as(form, sample)
+
+    def _read_as(self, form: Format, sample: bytes) -> None:
+        """Get ready for records of a format, of which some are in a sample."""
+        self._format = form
+        matcher, selection = self._matcher, self._matcher.selection
+        chosen = choose(needles(selection, form), sample, self._size)
+        self._finder = chosen[1] if chosen else None
+        self._column = 0
         self._patterns_met = not selection.patterns or (chosen and selection.patterns == (chosen[0].proves,))
         self._start_width = _widest(map(form.start_width, _sampled(sample)))
         level_width = _widest(map(form.level_width, _sampled(sample))) if self._levels is not None else 0
@@ -67,7 +76,6 @@ class Scanner:
         self._fits = _fields_test(form, matcher)
         self._known: dict[bytes, int] = {}
         self._starts: set[bytes] = set()
-        self._carried: int | None = None
 
     @property
     def takes_all(self) -> bool:
@@ -77,6 +85,9 @@ class Scanner:
 
     def spans(self, block: Block) -> list[Span]:
         """The wanted records of a block, in order."""
+        if block.form is not None and block.form is not self._format:
+            begin = block.buffer.find(b"\n", max(0, block.end - FRESH_BYTES), block.end) + 1
+            self._read_as(block.form, bytes(block.view[begin : block.end]) + self._sample)
         found = self._every(block) if self._finder is None else self._around(block, self._finder)
         long = self.cuts(block)
         if long:
