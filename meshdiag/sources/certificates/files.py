@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from glob import has_magic, iglob  # pathlib's own takes no absolute pattern
+from glob import has_magic, iglob
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -55,9 +55,10 @@ class _Reader:
     seen: set[tuple[int, int]] = field(default_factory=set)
 
     def pattern(self, pattern: str) -> Iterator[Found]:
-        matches = sorted(islice(iglob(pattern, recursive=True), MOST_FILES + 1))  # noqa: PTH207
+        tree = _Tree()
+        matches = sorted(islice(_matches(pattern, tree), MOST_FILES + 1))
         if not matches:
-            yield Found(pattern, "file", trouble="no file matches this pattern")
+            yield Found(pattern, "file", trouble=tree.trouble() or "no file matches this pattern")
         for match in matches[:MOST_FILES]:
             if Path(match).is_dir():
                 yield from self.folder(Path(match))
@@ -124,6 +125,18 @@ def _nothing(labels: frozenset[str]) -> str:
 
 def _is_empty(found: Found) -> bool:
     return not found.chain and found.trouble.startswith(NOTHING)
+
+
+def _matches(pattern: str, tree: _Tree) -> Iterator[str]:
+    """The paths that a pattern matches. ``**`` stands for folders within folders, which are walked here: ``glob``
+    would follow links in circles."""
+    base, stars, rest = pattern.partition("**")
+    if not stars:
+        yield from iglob(pattern)  # noqa: PTH207 (pathlib's takes no absolute pattern)
+        return
+    tail = rest.rpartition("**")[2].strip("/") or "*"
+    for folder in iglob(base) if has_magic(base) else (base or ".",):  # noqa: PTH207
+        yield from (str(path) for path in tree.files(Path(folder), 0) if path.match(tail))
 
 
 @dataclass(slots=True)
