@@ -15,7 +15,7 @@ from meshdiag.promql import aggregations, binary, functions
 from meshdiag.promql import expressions as ast
 from meshdiag.promql.parsing import parse
 from meshdiag.promql.store import is_stale
-from meshdiag.promql.values import Options, Window, Windows, identity, mapped, without_name
+from meshdiag.promql.values import Options, Window, Windows, identity, mapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def instant(store: Store, query: str, at_ms: int, options: Options | None = None
             tuple(Series(one.labels, [t / 1000 for t in one.times], list(one.values)) for one in value.windows),
             warnings,
         )
-    return Vector(tuple(Sample(labels, number, seconds) for labels, number in value), warnings)
+    return Vector(tuple([Sample(labels, number, seconds) for labels, number in value]), warnings)
 
 
 def over_range(
@@ -155,10 +155,14 @@ class Evaluation:
             found = self._selected[id(selector)] = [one for one in self.store.select(selector) if one.times]
         return found
 
+    def _lookback(self, selector: ast.Selector) -> tuple[int, int]:
+        """The oldest and the newest time that an instant selector takes."""
+        moment = self.moment(selector)
+        return moment - self.options.lookback_ms + (0 if self.options.prometheus2 else 1), moment
+
     def latest(self, selector: ast.Selector) -> list[tuple[Labels, int, float]]:
         """Labels, time and value of the newest sample of each series, within the look-back and not stale."""
-        moment = self.moment(selector)
-        oldest = moment - self.options.lookback_ms + (0 if self.options.prometheus2 else 1)
+        oldest, moment = self._lookback(selector)
         result = []
         for series in self.selected(selector):
             times = series.times
@@ -173,6 +177,16 @@ class Evaluation:
 
     def vector(self, selector: ast.Selector) -> Elements:
         """The instant vector of a selector."""
+        oldest, moment = self._lookback(selector)
+        series = self.selected(selector)
+        if series and series[0].times[-1] <= moment:  # now, as nearly always: each has its last sample in there
+            found = [
+                (one.labels, value)
+                for one in series
+                if oldest <= one.times[-1] <= moment and (value := one.values[-1]) == value
+            ]
+            if len(found) == len(series):
+                return found
         return [(labels, value) for labels, _, value in self.latest(selector)]
 
     def _range(self, expression: ast.RangeSelector) -> Windows:
@@ -183,7 +197,8 @@ class Evaluation:
         observed = self.options.observed_rates
         windows = []
         for series in self.selected(selector):
-            times, values = series.times, series.values
+            times: Sequence[int] = series.times
+            values: Sequence[float] = series.values
             first = 0 if times[0] >= oldest else bisect_left(times, oldest)
             last = len(times) if times[-1] <= end else bisect_right(times, end)
             if observed:
@@ -197,9 +212,8 @@ class Evaluation:
                 kept = _without_stale(times, values)
                 if not kept[0]:
                     continue
-                windows.append(Window(series.labels, series.bare, *kept))
-            else:
-                windows.append(Window(series.labels, series.bare, times, values))
+                times, values = kept
+            windows.append(Window(series.labels, times, values, series))
         return Windows(windows, start, end, selector.name is not None)
 
     def _subquery(self, expression: ast.Subquery) -> Windows:
@@ -215,9 +229,7 @@ class Evaluation:
         inner._selected = self._selected
         inner.warnings = self.warnings
         gathered = inner.steps(expression.expr, first, end, step)
-        return Windows(
-            [Window(one.labels, without_name(one.labels), one.times, one.values) for one in gathered], start, end
-        )
+        return Windows(gathered, start, end)
 
     def steps(self, expression: ast.Expression, first: int, last: int, step: int) -> list[Window]:
         """The series that an expression makes when it is evaluated at every step."""
@@ -233,7 +245,7 @@ class Evaluation:
                     column = gathered[key] = (labels, [], [])
                 column[1].append(now)
                 column[2].append(number)
-        return [Window(labels, labels, times, values) for labels, times, values in gathered.values()]
+        return [Window(labels, times, values) for labels, times, values in gathered.values()]
 
     def _negated(self, expression: ast.Negate) -> Value:
         value = self.value(expression.expr)

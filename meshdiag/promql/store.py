@@ -101,7 +101,9 @@ class Store:
         self._by_name: dict[str, list[StoredSeries]] = {}
         self._by_labels: dict[frozenset[tuple[str, str]], StoredSeries] = {}
         self._by_value: dict[tuple[str, str], dict[str, list[StoredSeries]]] = {}
-        """The series of a large metric by the values of one label; made when it is first asked for."""
+        """The series of a large metric by the values of one label: the one that was asked for, or all."""
+        self._indexed: set[tuple[str, str]] = set()
+        """The metrics and labels of which all values stand there."""
 
     def series(self, labels: Mapping[str, str]) -> StoredSeries:
         """The series with exactly these labels, made when it is new. Empty label values count as absent."""
@@ -121,6 +123,7 @@ class Store:
         if self._by_value:
             for key in [key for key in self._by_value if key[0] == name]:
                 del self._by_value[key]
+                self._indexed.discard(key)
         return series
 
     def add(self, labels: Mapping[str, str], time: int, value: float) -> None:
@@ -158,16 +161,24 @@ class Store:
             for matcher in matchers:
                 if matcher.kind is MatchKind.EQUAL and matcher.value:
                     rest = tuple(one for one in matchers if one is not matcher)
-                    return self._valued(name, matcher.name).get(matcher.value, ()), rest
+                    return self._valued(name, matcher.name, matcher.value), rest
         return named, matchers
 
-    def _valued(self, name: str, label: str) -> dict[str, list[StoredSeries]]:
-        found = self._by_value.get((name, label))
-        if found is None:
-            found = self._by_value[name, label] = {}
+    def _valued(self, name: str, label: str, value: str) -> Sequence[StoredSeries]:
+        """The series of a metric with this value of a label. They are looked through for the first value, and indexed
+        when another is asked for: of most metrics nobody asks for two."""
+        key = (name, label)
+        by_value = self._by_value.get(key)
+        if by_value is None:
+            found = [series for series in self._by_name[name] if series.labels.get(label) == value]
+            self._by_value[key] = {value: found}
+            return found
+        if value not in by_value and key not in self._indexed:
+            self._indexed.add(key)
+            by_value.clear()
             for series in self._by_name[name]:
-                found.setdefault(series.labels.get(label, ""), []).append(series)
-        return found
+                by_value.setdefault(series.labels.get(label, ""), []).append(series)
+        return by_value.get(value, ())
 
     def _of_names(self, matchers: Sequence[Matcher]) -> Iterable[StoredSeries]:
         for name, series in self._by_name.items():

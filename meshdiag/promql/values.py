@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from meshdiag.promql.store import StoredSeries
 
 Labels = dict[str, str]
 """The labels of one element. Shared between elements and with the store: never changed in place."""
@@ -19,14 +23,19 @@ Elements = list[Element]
 """An instant vector."""
 
 
-@dataclass(slots=True)
-class Window:
-    """One series of a range vector: ``bare`` are its labels without the name. Times in milliseconds."""
+class Window(Struct):
+    """One series of a range vector. Times in milliseconds. ``stored`` is the series of the store that it is a part of,
+    if any."""
 
     labels: Labels
-    bare: Labels
     times: Sequence[int]
     values: Sequence[float]
+    stored: StoredSeries | None = None
+
+    @property
+    def bare(self) -> Labels:
+        """The labels without the name."""
+        return without_name(self.labels) if self.stored is None else self.stored.bare
 
 
 @dataclass(slots=True)
