@@ -24,8 +24,8 @@ def live_names(name: str) -> tuple[str, ...]:
         found.append(after["base"])
     if within := _WITHIN.fullmatch(name):
         found.append(within["stem"] + within["extension"])
-    if name.endswith(COMPRESSED):
-        found.append(name.rsplit(".", 1)[0])
+    if (unpacked := _unpacked(name)) != name:
+        found.append(unpacked)
     return tuple(found)
 
 
@@ -39,8 +39,13 @@ def siblings(path: str) -> list[str]:
             names = [entry.name for entry in entries if entry.name.startswith(prefix) and entry.name != name]
     except OSError:
         return []
-    found = [os.path.join(folder, one) for one in names if name in live_names(one)]  # noqa: PTH118
-    return sorted(found, key=_age)
+    found = [os.path.join(folder, one) for one in names if _unpacked(one) == name or name in live_names(one)]  # noqa: PTH118
+    return sorted(found, key=_age) if len(found) > 1 else found
+
+
+def _unpacked(name: str) -> str:
+    """A compressed file's name without the ending that says so."""
+    return name.rpartition(".")[0] if name.endswith(COMPRESSED) else name
 
 
 def _age(path: str) -> tuple[float, str, float, bool]:
