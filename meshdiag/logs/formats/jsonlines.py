@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.logs.formats import jsonkeys
-from meshdiag.logs.formats.jsonreading import quick_object, read_object, read_start
+from meshdiag.logs.formats.jsonreading import field_test, quick_object, read_object, read_start
 from meshdiag.logs.formats.lines import continues, text_of, unmarked
 from meshdiag.logs.levels import (
     EVERY_STYLE,
@@ -28,7 +28,7 @@ from meshdiag.logs.record import NS, Record
 from meshdiag.logs.timestamps import TextTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from meshdiag.logs.formats import Hints
     from meshdiag.logs.levels import (
@@ -177,6 +177,10 @@ class JsonFormat:
         found = quick_object(raw)
         return (_object(raw) or {}) if found is None else found
 
+    def field_test(self, key: str, exact: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+        """By the object's keys alone."""
+        return field_test(key, exact)
+
     def field_pattern(self, name: str) -> bytes | None:
         """The key that the path begins with, or the path as one key; and escapes, which may hide either."""
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name):
@@ -223,7 +227,7 @@ def learn_shape(objects: Sequence[tuple[bytes, Mapping[str, Any]]], *, spread: b
     scales: set[Scale] = set()
     letters = 0
     for _, record in objects:
-        for path in jsonkeys.LEVEL:
+        for path in jsonkeys.level_paths(tuple(record)):
             value = jsonkeys.value_at(record, path)
             if isinstance(value, list):
                 value = _level_tag(value)

@@ -31,6 +31,8 @@ WIDEST = 64
 MOST_KNOWN = 4096
 MANY = 64
 """From so many records in a block on, what they have in common is looked for."""
+LARGE_BYTES = 32 * 1024 * 1024
+"""From this much to read on, the fastest test wins back what it takes to make it."""
 SAMPLE_BYTES = 64 * 1024
 SAMPLE_LINES = 300
 FRESH_BYTES = 16 * 1024
@@ -73,7 +75,7 @@ class Scanner:
         self._start_width = _widest(map(form.start_width, _sampled(sample)))
         level_width = _widest(map(form.level_width, _sampled(sample))) if self._levels is not None else 0
         self._width = max(level_width, self._start_width)
-        self._fits = _fields_test(form, matcher)
+        self._fits = _fields_test(form, matcher, self._size)
         self._known: dict[bytes, int] = {}
         self._starts: set[bytes] = set()
 
@@ -357,15 +359,19 @@ class Scanner:
         return cut
 
 
-def _fields_test(form: Format, matcher: Matcher) -> Callable[[bytes], bool]:
-    """The test of what a record's fields say, parsed no further than it takes."""
+def _fields_test(form: Format, matcher: Matcher, size: int) -> Callable[[bytes], bool]:
+    """The test of what a record's fields say, parsed no further than it takes; ``size``: bytes to read."""
     name = matcher.selection.field
     if not (matcher.asks_field_alone and isinstance(form, Fielded) and name is not None):
         return lambda raw: matcher.fits(form.parse(raw))
     fields = form.fields
     if "." in name:
         return lambda raw: matcher.fits(Record(raw, fields=fields(raw)))
-    return lambda raw: fields(raw).get(name) is not None
+
+    def exact(raw: bytes) -> bool:
+        return fields(raw).get(name) is not None
+
+    return form.field_test(name, exact) if size >= LARGE_BYTES and name.isascii() else exact
 
 
 def _heads(block: Block, begins: list[int], width: int) -> bytes:
