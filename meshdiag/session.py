@@ -8,14 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from meshdiag.sources import Sources
-from meshdiag.sources.certificates.source import Certificates
-from meshdiag.sources.host import Host
+from meshdiag.sources.closing import Closing
 from meshdiag.sources.meshlog import MeshLog
-from meshdiag.sources.probing import Prober
 from meshdiag.sources.scrape import Scrape
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from meshdiag.context import Context, Endpoint
 
@@ -39,7 +37,7 @@ async def open_sources(
     """The sources of a context, closed at the end. Nothing is asked before the first question.
 
     ``gap_s`` lies between the two looks at a node's page that rates come from; 0 is for one look and no rates.
-    ``also`` names sources that few commands ask (``traces``): they are opened for these alone.
+    ``also`` names sources that few commands ask, of ``OPTIONAL``: they are opened for these alone.
     """
     async with AsyncExitStack() as stack:
         scrape = Scrape(
@@ -56,20 +54,11 @@ async def open_sources(
         sources = Sources(
             metrics=(scrape,),
             scrape=scrape,
-            probe=Prober(),
             meshlog=MeshLog(context.logs, context.log_formats),
             left_out=_left_out(context, direct) | {one: why for one, why in ON_REQUEST.items() if one not in also},
         )
-        if "traces" in also:
-            sources = _with_traces(sources, context, stack)
-        if "blackbox" in also:
-            sources = _with_blackbox(sources, context, stack)
-        if "certificates" in also:
-            sources = replace(sources, certificates=Certificates(context.scrape.timeout_s))
-        if "host" in also:
-            sources = replace(sources, host=Host())
-        if "grafana_login" in also:
-            sources = _with_grafana_login(sources, context, stack)
+        for name in sorted(OPTIONAL.keys() & also):
+            sources = _with(sources, name, context, stack)
         if direct is Direct.ALWAYS:
             yield sources
             return
@@ -96,41 +85,69 @@ async def _with_stack(sources: Sources, context: Context, direct: Direct, stack:
     return sources
 
 
-def _with_traces(sources: Sources, context: Context, stack: AsyncExitStack) -> Sources:
-    """The same sources with the store of traces: Tempo where the context has one, else Jaeger."""
+def _with(sources: Sources, name: str, context: Context, stack: AsyncExitStack) -> Sources:
+    """The same sources with an optional one, or with the reason why there is none."""
+    source = OPTIONAL[name](context)
+    if isinstance(source, str):
+        return replace(sources, left_out={**sources.left_out, name: source})
+    if isinstance(source, Closing):
+        stack.push_async_callback(source.aclose)
+    return replace(sources, **{name: source})
+
+
+# Each opener imports what it opens: what a command does not ask, it does not pay for.
+
+
+def _probe(_context: Context) -> object:
+    from meshdiag.sources.probing import Prober
+
+    return Prober()
+
+
+def _traces(context: Context) -> object:
     from meshdiag.sources.traces.jaeger import Jaeger
     from meshdiag.sources.traces.tempo import Tempo
 
-    store = Tempo(context.tempo) if context.tempo else Jaeger(context.jaeger) if context.jaeger else None
-    if store is None:
-        reason = f"context {context.name} has neither Jaeger nor Tempo"
-        return replace(sources, left_out={**sources.left_out, "traces": reason})
-    stack.push_async_callback(store.aclose)
-    return replace(sources, traces=store)
+    if context.tempo is not None:
+        return Tempo(context.tempo)
+    return f"context {context.name} has neither Jaeger nor Tempo" if context.jaeger is None else Jaeger(context.jaeger)
 
 
-def _with_blackbox(sources: Sources, context: Context, stack: AsyncExitStack) -> Sources:
-    """The same sources with the exporters beside the nodes."""
+def _blackbox(context: Context) -> object:
     from meshdiag.sources.blackbox import Blackbox
 
     if context.blackbox is None:
-        reason = f"context {context.name} has no blackbox_exporters (blackbox = false)"
-        return replace(sources, left_out={**sources.left_out, "blackbox": reason})
-    blackbox = Blackbox(ca_file=context.blackbox.ca_file)
-    stack.push_async_callback(blackbox.aclose)
-    return replace(sources, blackbox=blackbox)
+        return f"context {context.name} has no blackbox_exporters (blackbox = false)"
+    return Blackbox(ca_file=context.blackbox.ca_file)
 
 
-def _with_grafana_login(sources: Sources, context: Context, stack: AsyncExitStack) -> Sources:
-    """The same sources with Grafana's door, to be knocked at once."""
+def _certificates(context: Context) -> object:
+    from meshdiag.sources.certificates.source import Certificates
+
+    return Certificates(context.scrape.timeout_s)
+
+
+def _host(_context: Context) -> object:
+    from meshdiag.sources.host import Host
+
+    return Host()
+
+
+def _grafana_login(context: Context) -> object:
     from meshdiag.sources.grafana import GrafanaLogin
 
-    if context.grafana is None:
-        reason = f"context {context.name} has no Grafana"
-        return replace(sources, left_out={**sources.left_out, "grafana_login": reason})
-    login = GrafanaLogin(context.grafana)
-    stack.push_async_callback(login.aclose)
-    return replace(sources, grafana_login=login)
+    return f"context {context.name} has no Grafana" if context.grafana is None else GrafanaLogin(context.grafana)
+
+
+OPTIONAL: Mapping[str, Callable[[Context], object]] = {
+    "probe": _probe,
+    "traces": _traces,
+    "blackbox": _blackbox,
+    "certificates": _certificates,
+    "host": _host,
+    "grafana_login": _grafana_login,
+}
+"""How each source that few commands ask is opened: the source, or why there is none, in words."""
 
 
 def _left_out(context: Context, direct: Direct) -> dict[str, str]:

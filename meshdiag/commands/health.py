@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 SECTION = "Look at the mesh"
 
-CHECKS = ("*",)
+SUBJECTS = ("stack", "nodes", "alerts", "consensus", "peers", "learning", "capacity", "security", "logs")
+CHECKS = tuple(f"{subject}.*" for subject in SUBJECTS)
 SLOW = (
     "peers.latency",
     "peers.loss",
     "peers.jitter",
     "consensus.slow-leaders",
-    "links.*",
-    "certs.*",
     "security.auth-rise",
     "security.default-password",
 )
