@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from meshdiag.errors import QueryError
 from meshdiag.promql.parsing import compile_regex
 from meshdiag.promql.values import distinct
+from meshdiag.regexes import when_used
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
     from meshdiag.promql.evaluator import Evaluation
     from meshdiag.promql.expressions import Call
     from meshdiag.promql.values import Elements, Labels
 
-_REFERENCE = re.compile(r"\$(?:\$|(?P<plain>\w+)|\{(?P<braced>\w+)\})")
-_DIGITS = re.compile(r"(\d+)")
+_REFERENCE = when_used(r"\$(?:\$|(?P<plain>\w+)|\{(?P<braced>\w+)\})")
+_DIGITS = when_used(r"(\d+)")
 
 
 def _label_replace(evaluation: Evaluation, node: Call) -> Elements:

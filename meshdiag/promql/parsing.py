@@ -15,7 +15,6 @@ import promql_parser as library
 from meshdiag.errors import QueryError
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql import expressions as ast
-from meshdiag.promql.places import explain, out_of_bounds, pointing
 from meshdiag.promql.refusals import FILL, NotEvaluated
 
 if TYPE_CHECKING:
@@ -57,16 +56,27 @@ def parse(query: str) -> ast.Expression:
         raise QueryError(f"the query is {len(query)} characters long; at most {MAX_QUERY} are read")
     if _nesting(query) > MAX_DEPTH:
         raise QueryError(f"the query is nested more than {MAX_DEPTH} levels deep")
-    if _SUSPECT.search(query) and (monster := out_of_bounds(query)) is not None:
-        raise pointing(query, monster, "a time or duration beyond what can be evaluated")
+    if _SUSPECT.search(query):
+        _refuse_monsters(query)
     try:
         return _expression(library.parse(_with_bytes_as_text(query) if "\\" in query else query))
     except ValueError as error:
+        from meshdiag.promql.places import explain  # here, because a query that is right does not need it
+
         raise explain(query, str(error)) from None
     except OverflowError:
         raise QueryError("a time or duration in the query is beyond what can be evaluated") from None
     except RecursionError:
         raise QueryError(f"the query is nested more than {MAX_DEPTH} levels deep") from None
+
+
+def _refuse_monsters(query: str) -> None:
+    """Raise ``QueryError`` where a time or duration is out of bounds."""
+    from meshdiag.promql.places import out_of_bounds, pointing
+
+    monster = out_of_bounds(query)
+    if monster is not None:
+        raise pointing(query, monster, "a time or duration beyond what can be evaluated")
 
 
 _BYTES = re.compile(r"(?:\\x[89a-fA-F][0-9a-fA-F]|\\[2-3][0-7]{2})+")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from meshdiag.errors import QueryError
+from meshdiag.regexes import when_used
 
 
 class NotEvaluated(QueryError):
@@ -33,15 +34,15 @@ def refused_aggregation(name: str) -> NotEvaluated:
 
 FILL = "the experimental fill modifiers"
 _DURATION_FUNCTION = r"\b(?i:step|range|min_of|max_of|min|max)\s*\("
-_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-_CALCULATED = re.compile(rf"(?:\s|[-+*/%^():,]|[\d.]+[a-z\d]*|{_DURATION_FUNCTION})+")
+_BRACKETS = when_used(r"\[([^\[\]]*)\]")
+_CALCULATED = when_used(rf"(?:\s|[-+*/%^():,]|[\d.]+[a-z\d]*|{_DURATION_FUNCTION})+")
 _CONSTRUCTS = (
-    (re.compile(rf"\b(?i:offset)\s+[-+]?\s*(?P<place>\(|{_DURATION_FUNCTION})"), "duration expressions"),
-    (re.compile(r"(?P<place></|>/)"), "the operators </ and >/ on native histograms"),
-    (re.compile(r"(?P<place>\{\{)"), "native histogram literals"),
-    (re.compile(r"(?P<place>\binfo)\s*\("), "the experimental function info()"),
+    (when_used(rf"\b(?i:offset)\s+[-+]?\s*(?P<place>\(|{_DURATION_FUNCTION})"), "duration expressions"),
+    (when_used(r"(?P<place></|>/)"), "the operators </ and >/ on native histograms"),
+    (when_used(r"(?P<place>\{\{)"), "native histogram literals"),
+    (when_used(r"(?P<place>\binfo)\s*\("), "the experimental function info()"),
     (
-        re.compile(r"(?<!\band)(?<!\bor)(?<!\bunless)(?:[\w\])}])\s+(?P<place>anchored|smoothed)\b"),
+        when_used(r"(?<!\band)(?<!\bor)(?<!\bunless)(?:[\w\])}])\s+(?P<place>anchored|smoothed)\b"),
         "the experimental anchored and smoothed selectors",
     ),
 )

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from meshdiag.regexes import when_used
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -39,12 +41,12 @@ _LABEL = re.compile(
     rb"[ \t]*(?:(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*|(?P<quoted>" + _QUOTED + rb")[ \t]*(?P<equals>=?)[ \t]*)"
     rb"(?P<value>" + _QUOTED + rb")?[ \t]*(?P<comma>,|$)"
 )
-_NATIVE_VALUE = re.compile(rb"[ \t]*\{(?:count|schema|sum):")
+_NATIVE_VALUE = when_used(rb"[ \t]*\{(?:count|schema|sum):")
 _TYPES = rb"counter|gauge|histogram|gaugehistogram|summary|info|stateset|unknown|untyped"
-_ODD_TYPE = re.compile(
+_ODD_TYPE = when_used(
     rb"^#[ \t]+TYPE[ \t]++(?:" + _QUOTED + rb"|[^\s\"]++)[ \t]++(?!(?:" + _TYPES + rb")[ \t\r]*$)[^\n]*$", re.MULTILINE
 )
-_ODD_LINE = re.compile(
+_ODD_LINE = when_used(
     rb"^(?:(?P<blank>[ \t]*)$|(?P<begin>[ \t]+)[^\n]+$|(?P<end>[^#\n][^\n]*[ \t])$"
     rb"|(?P<comment>#(?! (?:HELP|TYPE|UNIT) \S+ [^\n]*$| HELP \S+$| EOF$)[^\n]*)$)",
     re.MULTILINE,
@@ -57,8 +59,8 @@ _ODD = {
 }
 TWICE = "stands twice"
 """The words about a sample that is there already: a problem that Prometheus does not refuse a page for."""
-_FIRST_WORD = re.compile(rb"(?:\A|\n)[ \t]*(" + _NAME + rb")")
-_ESCAPE = re.compile(r'\\([\\"n])')
+_FIRST_WORD = when_used(rb"(?:\A|\n)[ \t]*(" + _NAME + rb")")
+_ESCAPE = when_used(r'\\([\\"n])')
 _UNQUOTED = {"\\": "\\", '"': '"', "n": "\n"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -80,6 +79,8 @@ class Reply:
     @property
     def clock_skew_s(self) -> float | None:
         """How far the server's clock is ahead of this one (s), to about a second; None when it tells no date."""
+        from email.utils import parsedate_to_datetime  # here, because most runs do not need it and it is long to import
+
         try:
             date = parsedate_to_datetime(self.headers["date"])
         except (KeyError, ValueError, TypeError):

@@ -12,7 +12,6 @@ import gc
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -233,6 +232,8 @@ def _target_labels(node: NodeAddress, job: str, node_label: str, role_label: str
 
 @lru_cache(maxsize=64)
 def _epoch(date: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # here, because pages that tell the time themselves do not need it
+
     try:
         moment = parsedate_to_datetime(date)
     except (ValueError, TypeError, IndexError):
