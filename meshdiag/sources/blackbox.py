@@ -21,7 +21,7 @@ from meshdiag.sources.closing import Closing
 from meshdiag.sources.exposition import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from meshdiag.sources.http import HttpClient, Reply
@@ -33,6 +33,10 @@ PER_EXPORTER: Final = 8
 PER_SECOND: Final = 400.0
 """Probes begun in a second, all exporters together."""
 
+GIVE_UP: Final = 2
+"""Probes of a target that fail, or questions that an exporter leaves open, before no more are made."""
+RESENT_S: Final = 0.9
+"""TCP waits for a second before it sends its first packet again (RFC 6298)."""
 MARGIN_S: Final = 2.0
 """What an exporter gets beyond the probe's own time to answer that it has failed."""
 OFFSET_S: Final = 0.5
@@ -71,7 +75,8 @@ class View:
 
     ``duration_s`` is the fastest of the probes that worked, the look-up of the name not counted (for ICMP the round
     trip alone); None when none did. ``phases`` are that probe's (seconds by name). ``trouble`` is why the last probe
-    that failed did: one of the words of ``TROUBLES``, or the exporter's own.
+    that failed did: one of the words of ``TROUBLES``, or the exporter's own. Of the ``sent`` probes ``failed`` did not
+    work and ``resent`` took a second longer than the fastest, which is what a lost first packet of TCP costs.
     """
 
     viewpoint: str
@@ -83,6 +88,7 @@ class View:
     trouble: str = ""
     sent: int = 1
     failed: int = 0
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +135,12 @@ class Blackbox(Closing):
         *,
         count: int = 1,
         timeout_s: float = 2.0,
-        on_view: Callable[[View], None] = lambda _view: None,
     ) -> tuple[Row, ...]:
         """Let each viewpoint probe its targets ``count`` times, all viewpoints side by side.
 
         An exporter that fails at the first question is not asked the others. Never raises for one: see ``Row.error``.
         """
-        return tuple(await asyncio.gather(*(self._row(one, module, count, timeout_s, on_view) for one in viewpoints)))
+        return tuple(await asyncio.gather(*(self._row(one, module, count, timeout_s) for one in viewpoints)))
 
     async def probe(self, url: str, target: str, module: str, *, timeout_s: float = 2.0, viewpoint: str = "") -> View:
         """One probe by the exporter at ``url``. Raises ``SourceError`` when the exporter itself does not tell."""
@@ -160,47 +165,43 @@ class Blackbox(Closing):
             self._clients[url, timeout_s] = client
         return client
 
-    async def _row(
-        self, viewpoint: Viewpoint, module: str, count: int, timeout_s: float, on_view: Callable[[View], None]
-    ) -> Row:
-        """One viewpoint's views: the first alone, which shows whether the exporter answers, then the others."""
+    async def _row(self, viewpoint: Viewpoint, module: str, count: int, timeout_s: float) -> Row:
+        """One viewpoint's views: the first alone, which shows whether the exporter answers, then the others. Where an
+        exporter that answers leaves a single question open, it is asked that one again."""
         views: list[View] = []
-        errors: list[SourceError] = []
+        errors: dict[str, SourceError] = {}
         here = asyncio.Semaphore(PER_EXPORTER)
 
         async def see(target: str) -> None:
             async with here:
-                if errors:
+                if len(errors) >= GIVE_UP:
                     return
                 try:
-                    view = await self._several(viewpoint, target, module, count, timeout_s)
+                    views.append(await self._several(viewpoint, target, module, count, timeout_s))
                 except SourceError as error:
-                    errors.append(error)
-                    return
-            views.append(view)
-            on_view(view)
+                    errors[target] = error
 
-        for target in viewpoint.targets[:1]:
-            await see(target)
-        await asyncio.gather(*(see(target) for target in viewpoint.targets[1:]))
-        return Row(viewpoint, tuple(views), errors[0] if errors else None)
+        first, *others = viewpoint.targets
+        await see(first)
+        if not errors:
+            await asyncio.gather(*map(see, others))
+            if len(errors) == 1:
+                (target, _) = errors.popitem()
+                await see(target)
+        return Row(viewpoint, tuple(views), next(iter(errors.values()), None))
 
     async def _several(self, viewpoint: Viewpoint, target: str, module: str, count: int, timeout_s: float) -> View:
-        """The probes of one target, one after the other. A target whose first probe fails is not tried again."""
-        best: View | None = None
-        trouble, failed, sent = "", 0, 0
-        while sent < count:
-            async with self._slots:
-                await self._pace()
-                seen = await self.probe(viewpoint.url, target, module, timeout_s=timeout_s, viewpoint=viewpoint.name)
-            sent += 1
-            if not seen.ok:
-                trouble, failed = seen.trouble, failed + 1
-            best = _better(best, seen)
-            if not best.ok:
-                break
-        assert best is not None
-        return replace(best, trouble=trouble, sent=sent, failed=failed)
+        """The probes of one target, one after the other. A target of which the first two fail is not tried again: one
+        alone may have lost a packet."""
+        seen: list[View] = []
+        while len(seen) < count and (len(seen) < GIVE_UP or any(view.ok for view in seen)):
+            seen.append(await self._paced(viewpoint, target, module, timeout_s))
+        return _summed_up(seen)
+
+    async def _paced(self, viewpoint: Viewpoint, target: str, module: str, timeout_s: float) -> View:
+        async with self._slots:
+            await self._pace()
+            return await self.probe(viewpoint.url, target, module, timeout_s=timeout_s, viewpoint=viewpoint.name)
 
     async def _pace(self) -> None:
         """Wait for this probe's turn."""
@@ -218,13 +219,19 @@ def _params(target: str, module: str) -> tuple[tuple[str, str], ...]:
     return (("target", target), ("module", module), ("debug", "true"))
 
 
-def _better(best: View | None, seen: View) -> View:
-    """The view that tells more of the link: one that worked, and of these the fastest."""
-    if best is None or (seen.ok and not best.ok):
-        return seen
-    if seen.ok and (seen.duration_s or 0.0) < (best.duration_s or 0.0):
-        return seen
-    return best
+def _summed_up(seen: Sequence[View]) -> View:
+    """Several probes of one target as one view: the fastest that worked, or the last that failed."""
+    worked = [view for view in seen if view.ok]
+    failed = [view for view in seen if not view.ok]
+    best = min(worked, key=lambda view: view.duration_s or 0.0) if worked else failed[-1]
+    late = (best.duration_s or 0.0) + RESENT_S
+    return replace(
+        best,
+        trouble=failed[-1].trouble if failed else "",
+        sent=len(seen),
+        failed=len(failed),
+        resent=sum((view.duration_s or 0.0) > late for view in worked),
+    )
 
 
 def _view(reply: Reply, viewpoint: str, target: str, module: str) -> View:

@@ -30,6 +30,7 @@ COLUMNS = (
     Column("verdict", "verdict", "verdict"),
     Column("sent", "sent", "number", Unit.COUNT),
     Column("failed", "failed", "number", Unit.COUNT),
+    Column("resent", "resent", "number", Unit.COUNT),
     Column("from_role", "from role"),
     Column("to_role", "to role"),
     Column("phases", "phases"),
@@ -50,7 +51,7 @@ class MatrixView:
             self.links = links = await read_links(inputs)
         except SourceError:
             return Table(COLUMNS, (), shape="matrix")  # the checks say why, once
-        views = links.views()
+        views = links.views
         limit_s = latency_limit(inputs, links)
         rows = [_row(links, pair, views.get(pair), limit_s) for pair in _order(links)]
         return Table(COLUMNS, tuple(rows), TITLE, shape="matrix", noun="link", keys=("from", "to", "module"))
@@ -78,7 +79,7 @@ def link_notes(links: Links) -> tuple[str, ...]:
 
 def _order(links: Links) -> list[Pair]:
     """The directions in the order of the drawing."""
-    parts = reach(tuple(links.nodes), links.answers()).parts
+    parts = reach(tuple(links.nodes), links.answers).parts
     place = {name: place for place, name in enumerate(name for part in parts for name in part)}
     return sorted(links.chosen, key=lambda pair: (place[pair[0]], place[pair[1]]))
 
@@ -104,6 +105,7 @@ def _row(links: Links, pair: Pair, view: View | None, limit_s: float) -> Mapping
         "verdict": _verdict(view, limit_s),
         "sent": view.sent,
         "failed": view.failed,
+        "resent": view.resent,
         "phases": dict(view.phases),
     }
 
@@ -113,4 +115,4 @@ def _verdict(view: View, limit_s: float) -> Verdict:
     if not view.ok:
         return Verdict.FAIL
     slow = view.duration_s is not None and view.duration_s > limit_s
-    return Verdict.WARN if slow or view.failed else Verdict.PASS
+    return Verdict.WARN if slow or view.failed or view.resent else Verdict.PASS

@@ -157,7 +157,7 @@ def _ordered(one: str, other: str) -> tuple[str, str]:
 
 def _edges(links: Links, limit_s: float) -> Iterable[tuple[tuple[str, str], Edge]]:
     """Every link of which a direction is known."""
-    answers = links.answers()
+    answers = links.answers
     for pair in sorted({_ordered(*pair) for pair in answers}):
         there, back = answers.get(pair), answers.get(pair[::-1])
         state = link(answers, *pair)

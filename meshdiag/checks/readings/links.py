@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ INSTALL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Links:
     """What was seen of the links of a mesh. Nodes go by their names here, which differ from each other.
 
@@ -50,7 +51,7 @@ class Links:
     chosen: frozenset[Pair] = frozenset()
     pairs: int = 0
 
-    @property
+    @cached_property
     def silent(self) -> dict[str, SourceError]:
         """The viewpoints that did not tell all, by name."""
         return {row.viewpoint.name: row.error for row in self.rows if row.error is not None}
@@ -66,6 +67,7 @@ class Links:
         users = Counter(row.viewpoint.url for row in self.rows)
         return sum(count for count in users.values() if count > 1)
 
+    @cached_property
     def views(self) -> dict[Pair, View]:
         """Every view, by the names of its ends."""
         behind: dict[str, list[str]] = {}
@@ -79,9 +81,10 @@ class Links:
             if name != row.viewpoint.name
         }
 
+    @cached_property
     def answers(self) -> Answers:
         """The same as plain data to judge."""
-        return {pair: Seen(view.ok, view.duration_s, view.trouble) for pair, view in self.views().items()}
+        return {pair: Seen(view.ok, view.duration_s, view.trouble) for pair, view in self.views.items()}
 
 
 async def read_links(inputs: Inputs) -> Links:
