@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshdiag.catalog import CERT_EXPIRY, Unit
 from meshdiag.checks.readings.certificates.answers import is_read, name_of
-from meshdiag.checks.readings.certificates.gathering import known_nodes, look
+from meshdiag.checks.readings.certificates.gathering import WHOM, known_nodes, look
 from meshdiag.checks.readings.certificates.truth import served_certificates, told_days
 from meshdiag.errors import SourceError
 from meshdiag.model import Column, Table, Verdict
@@ -19,15 +19,16 @@ from meshdiag.model import Column, Table, Verdict
 if TYPE_CHECKING:
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.certificates.gathering import Options, Seen
-    from meshdiag.checks.readings.certificates.judged import Judged
+    from meshdiag.checks.readings.certificates.judged import Judged, Problem
     from meshdiag.sources.certificates.certificate import Certificate
 
 COLUMNS = (
     Column("verdict", "", "verdict"),
     Column("name", "certificate"),
     Column("days_left", "left", "number", Unit.DAYS),
-    Column("message", "what is the matter"),
+    Column("matter", "what is the matter"),
     Column("place", "place"),
+    Column("message", "in full", detail=True),
     Column("source", "source", detail=True),
     Column("position", "position", "number", detail=True),
     Column("subject", "subject", detail=True),
@@ -62,7 +63,16 @@ OF_CERTIFICATE = (
     "not_before",
     "not_after",
 )
-TELLS = "its metric alone"
+IN_WORDS = {
+    "expires-soon": "ends soon",
+    "hostname-mismatch": "wrong host name",
+    "no-san": "no alternative name",
+    "untrusted-chain": "root not trusted",
+    "missing-intermediate": "intermediate missing",
+    "breaks-web-rule": "strict clients refuse it",
+    "old-tls": "old TLS version",
+}
+"""Problems in words, where their codes with blanks are not enough."""
 
 
 class CertsView:
@@ -90,8 +100,9 @@ def row_of(judged: Judged, seen: Seen) -> dict[str, Any]:
         "verdict": judged.verdict,
         "name": name_of(judged) or (place.node or place.what if place else ""),
         "days_left": judged.days_left,
-        "message": message_of(judged),
+        "matter": matter_of(judged),
         "place": place_text(judged, seen),
+        "message": "; ".join(one.message for one in judged.problems),
         "source": judged.source,
         "position": judged.position,
         **{key: getattr(certificate, key, None) for key in OF_CERTIFICATE},
@@ -103,18 +114,26 @@ def row_of(judged: Judged, seen: Seen) -> dict[str, Any]:
     }
 
 
-def message_of(judged: Judged) -> str:
-    """What is the matter, the worst first; for what is fine, when it ends."""
-    if judged.problems:
-        return "; ".join(one.message for one in judged.problems)
-    ends = getattr(judged.certificate, "not_after", None)
-    return f"valid until {ends:%Y-%m-%d}" if ends is not None else ""
+def matter_of(judged: Judged) -> str:
+    """What is the matter in a few words, the worst first; nothing where all is well."""
+    bad = [one for one in judged.problems if one.verdict is not Verdict.PASS]
+    return ", ".join(dict.fromkeys(_words(one) for one in bad))
+
+
+def _words(problem: Problem) -> str:
+    """A problem in a few words; the checks below the table tell it in full."""
+    if problem.code in ("no-answer", "unreadable", "incomplete"):
+        return problem.message.partition(": ")[0]
+    if problem.message == WHOM:
+        return "trust not known"
+    return IN_WORDS.get(problem.code, str(problem.code).replace("-", " "))
 
 
 def place_text(judged: Judged, seen: Seen) -> str:
     """Where it is, for a person: the node's name beside its address, and in how many more places."""
     place = seen.places.get(judged.source)
-    who = f"{place.node or place.what} " if place is not None and (place.node or place.what) else ""
+    name = place.node or place.what if place is not None else ""
+    who = f"{name} " if name and name != name_of(judged) else ""
     text = f"{who}{judged.source}" + (f" #{judged.position + 1}" if judged.position else "")
     more = len(judged.places) - 1
     return f"{text} and {more:,} more place{'s' if more > 1 else ''}" if more > 0 else text
@@ -148,8 +167,9 @@ def _told_row(instance: str, days: float, node: str, seen: Seen) -> dict[str, An
         "verdict": verdict,
         "name": node,
         "days_left": left,
-        "message": f"known by {TELLS}, for its peer port shows none",
-        "place": f"{node} {CERT_EXPIRY.name}",
+        "matter": "told by its metric alone",
+        "place": CERT_EXPIRY.name,
+        "message": "its peer port shows no certificate; this is what its metric tells",
         "source": f"{CERT_EXPIRY.name} of {instance}",
         "position": 0,
         "not_after": seen.moment + timedelta(days=left),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshdiag import catalog
@@ -18,24 +19,40 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meshdiag.checks.inputs import Inputs
-    from meshdiag.model import Result
+    from meshdiag.model import Finding, Result
 
+UNKNOWN = "not known"
 PASSWORD = "security.default-password"
 COLUMNS = (
     Column("verdict", "", "verdict"),
     Column("name", "node"),
+    Column("matter", "what is the matter"),
     Column("auth_failures", "failed logins", "number", Unit.PER_SECOND),
-    Column("auth_failures_before", "the day before", "number", Unit.PER_SECOND),
     Column("attacks", "attacks", "number", Unit.COUNT),
-    Column("overhead_ms", "encryption", "number", Unit.MILLISECONDS),
-    Column("cert_days", "certificate", "number", Unit.DAYS),
-    Column("cert_days_told", "by its metric", "number", Unit.DAYS),
-    Column("message", "what is the matter"),
-    Column("role", "role"),
-    Column("instance", "instance"),
+    Column("cert_days", "cert ends", "number", Unit.DAYS),
+    Column("auth_failures_before", "the day before", "number", Unit.PER_SECOND),
+    Column("overhead_ms", "encryption adds", "number", Unit.MILLISECONDS),
+    Column("cert_days_told", "cert by metric", "number", Unit.DAYS),
+    Column("role", "role", detail=True),
+    Column("instance", "instance", detail=True),
+    Column("message", "in full", detail=True),
 )
 """The order is that of importance: what does not fit a terminal is left out from the end."""
 DAY_S = 86_400.0
+IN_WORDS = {
+    "security.auth-failures": "logins fail",
+    "security.auth-rise": "more logins fail",
+    "security.attacks": "attacked",
+    "security.encryption-overhead": "slow encryption",
+    "security.certificates": "certificate ends",
+    "certs.expiry": "certificate ends",
+    "certs.host": "wrong host name",
+    "certs.chain": "root not trusted",
+    "certs.strength": "weak certificate",
+    "certs.metric-truth": "metric not true",
+    "certs.readable": "no certificate seen",
+}
+"""What each check finds, in a few words; the checks below the table tell it in full."""
 
 
 async def security_view(inputs: Inputs) -> Table:
@@ -52,7 +69,10 @@ async def security_view(inputs: Inputs) -> Table:
     roster, columns, served = await asyncio.gather(inputs.roster(), ask_columns(inputs, questions), _served(inputs))
     attacks = columns["attacks"]
     columns["attacks"] = {one: float(round(value)) for one, value in attacks.items()}
-    rows = [node_cells(node, columns) | {"cert_days": served.get(node.instance)} for node in roster.nodes.values()]
+    rows = [
+        node_cells(node, columns) | {"cert_days": served.get(node.instance), "up": node.up}
+        for node in roster.nodes.values()
+    ]
     return Table(COLUMNS, tuple(rows), noun="security", keys=("name", "role", "instance"))
 
 
@@ -70,44 +90,64 @@ async def _served(inputs: Inputs) -> dict[str, float]:
 def with_verdicts(table: Table, results: Sequence[Result]) -> Table:
     """The table with what the checks found of each node, the worst first, and a row for the documented password."""
     worst = _by_instance(results)
-    rows = [
-        {**dict.fromkeys(column.key for column in COLUMNS), **row, **_judged(worst.get(str(row["instance"])))}
-        for row in table.rows
-    ]
+    blank = dict.fromkeys(column.key for column in COLUMNS)
+    rows = [{**blank, **row, **_judged(worst.get(str(row["instance"])), up=bool(row["up"]))} for row in table.rows]
     rows.sort(key=lambda row: (-row["verdict"].severity, str(row["role"]), str(row["name"])))
     rows += [_password_row(one) for one in results if one.id == PASSWORD]
     return Table(table.columns, tuple(rows), noun=table.noun, keys=table.keys)
 
 
-def _judged(found: tuple[Verdict, list[str]] | None) -> dict[str, Any]:
-    verdict, messages = found or (Verdict.UNKNOWN, [])
-    return {"verdict": verdict, "message": "; ".join(dict.fromkeys(messages))}
+def _judged(found: _Found | None, *, up: bool) -> dict[str, Any]:
+    words = [*(() if up else ("node is down",)), *(found.words if found else ())]
+    return {
+        "verdict": found.verdict if found else Verdict.UNKNOWN,
+        "matter": ", ".join(words),
+        "message": "; ".join(found.messages) if found else "",
+    }
 
 
-def _by_instance(results: Sequence[Result]) -> Mapping[str, tuple[Verdict, list[str]]]:
-    """The worst verdict on each node, and what was said of it that is not fine."""
-    known: dict[str, tuple[Verdict, list[str]]] = {}
+@dataclass(slots=True)
+class _Found:
+    """What the checks found of one node: the worst verdict, and what is not fine, each once."""
+
+    verdict: Verdict = Verdict.SKIP
+    words: dict[str, None] = field(default_factory=dict)
+    messages: dict[str, None] = field(default_factory=dict)
+
+    def add(self, id_: str, finding: Finding) -> None:
+        self.verdict = max(self.verdict, finding.verdict, key=lambda one: one.severity)
+        if finding.verdict not in (Verdict.PASS, Verdict.SKIP):
+            known = finding.verdict is not Verdict.UNKNOWN or id_ == "certs.readable"
+            self.words[IN_WORDS.get(id_, id_) if known else UNKNOWN] = None
+            self.messages[finding.message] = None
+
+
+def _by_instance(results: Sequence[Result]) -> Mapping[str, _Found]:
+    """What was found of each node, by instance."""
+    known: dict[str, _Found] = {}
     names = {one.labels.get("node"): one.subject for result in results for one in result.findings if _of_node(result)}
     for result in results:
         for finding in result.findings:
             instance = finding.subject if _of_node(result) else names.get(finding.labels.get("node"), "")
-            verdict, said = known.get(instance, (Verdict.SKIP, []))
-            if finding.verdict not in (Verdict.PASS, Verdict.SKIP):
-                said = [*said, finding.message]
-            known[instance] = (max(verdict, finding.verdict, key=lambda one: one.severity), said)
+            known.setdefault(instance, _Found()).add(result.id, finding)
     return known
 
 
 def _of_node(result: Result) -> bool:
     """Whether the findings' subjects are instances, as those of metrics are; a certificate's is its place."""
-    return result.id.startswith("security.") and result.id != PASSWORD
+    return (result.id.startswith("security.") and result.id != PASSWORD) or result.id == "certs.metric-truth"
 
 
 def _password_row(result: Result) -> dict[str, Any]:
-    message = "default password not tried" if result.verdict is Verdict.SKIP else result.summary
+    words = {
+        Verdict.SKIP: "default password not tried",
+        Verdict.PASS: "default password refused",
+        Verdict.FAIL: "default password lets in",
+    }
     return {
         **dict.fromkeys(column.key for column in COLUMNS),
         "verdict": result.verdict,
         "name": "Grafana",
-        "message": message,
+        "matter": words.get(result.verdict, "default password: no answer"),
+        "message": result.summary,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from meshdiag.catalog import Unit
 from meshdiag.checks import Outcome
 from meshdiag.checks.readings.certificates.commands import verify_served
-from meshdiag.checks.readings.certificates.gathering import EXPIRY
+from meshdiag.checks.readings.certificates.gathering import EXPIRY, WHOM
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Evidence, Finding, Verdict, count_verdicts
 from meshdiag.units import human
@@ -48,7 +48,16 @@ def answer(seen: Seen, id_: str, good: str, *, served: bool = False) -> Outcome:
     if not concerned:
         return Outcome(verdict=Verdict.SKIP, summary="not looked at: no server was asked, files belong to no host")
     findings = tuple(_finding(one, seen, id_, good) for one in concerned)
-    return Outcome(findings, sum_up(findings, good), tuple(_evidence(concerned, findings, seen, id_)))
+    evidence = tuple(_evidence(concerned, findings, seen, id_))
+    return Outcome(findings, sum_up(findings, good), evidence, hint=_hint(findings))
+
+
+def _hint(findings: Sequence[Finding]) -> str:
+    """Another next step than the check's own, where all that is wrong is that nobody said whom the nodes trust."""
+    wrong = [one for one in findings if one.verdict is not Verdict.PASS]
+    if wrong and all(WHOM in one.message for one in wrong):
+        return "name the authority of the mesh: --ca-file FILE, or peer_ca_file in the context"
+    return ""
 
 
 def none_read(seen: Seen) -> SourceError:
@@ -133,8 +142,9 @@ def sum_up(findings: Sequence[Finding], good: str) -> str:
 
 def _evidence(judged: Sequence[Judged], findings: Sequence[Finding], seen: Seen, id_: str) -> Iterable[Evidence]:
     """The commands that show the worst few again."""
-    order = sorted(range(len(judged)), key=lambda place: -findings[place].verdict.severity)
-    for one, finding in ((judged[place], findings[place]) for place in order[:MOST_EVIDENCE]):
+    pairs = sorted(zip(judged, findings, strict=True), key=lambda pair: -pair[1].verdict.severity)
+    bad = [pair for pair in pairs if pair[1].verdict is not Verdict.PASS]
+    for one, finding in (bad or pairs)[:MOST_EVIDENCE]:
         place, found = seen.places.get(one.source), seen.founds.get(one.source)
         command = seen.command(one)
         if id_ in (HOST, CHAIN) and place is not None and found is not None:

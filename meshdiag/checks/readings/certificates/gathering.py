@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from meshdiag.checks.readings.certificates.commands import is_number, show_in_file, show_served
-from meshdiag.checks.readings.certificates.places import Place, places_of
+from meshdiag.checks.readings.certificates.places import PEER_PORT, Place, places_of
 from meshdiag.checks.readings.roster import Node
 from meshdiag.context import CheckSettings
 from meshdiag.errors import SourceError, Trouble
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 EXPIRY = "certs.expiry"
 LASTING = Threshold(warn=at_least(30), fail=at_least(7))
 """Days that a certificate should have left."""
+DEPEND_ON_ROOTS = frozenset({"untrusted-chain", "self-signed"})
+WHOM = "whom the nodes trust is not known, and the system's roots do not vouch for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +91,19 @@ async def _look(inputs: Inputs, options: Options) -> Seen:
         inputs.certificates.read(paths, options.password),
     )
     lasting = _lasting(inputs, options)
-    by_roots: dict[Path | None, list[Found]] = {}
+    by_roots: dict[_Roots, list[Found]] = {}
     for place, found in zip(places, served, strict=True):
-        by_roots.setdefault(options.ca_file or place.ca_file, []).append(known_by_name(found, place))
+        roots = _Roots(options.ca_file or place.ca_file, peers=place.what == PEER_PORT)
+        by_roots.setdefault(roots, []).append(known_by_name(found, place))
     if held:
-        by_roots.setdefault(options.ca_file or inputs.context.peer_ca_file, []).extend(held)
+        by_roots.setdefault(_Roots(options.ca_file or inputs.context.peer_ca_file), []).extend(held)
     moment = options.at or inputs.now
-    judged = [
-        one for ca_file, founds in by_roots.items() for one in await _judge(inputs, founds, ca_file, moment, lasting)
-    ]
+    judged = [one for roots, founds in by_roots.items() for one in await _judge(inputs, founds, roots, moment, lasting)]
     return Seen(
         tuple(by_urgency(merged(judged))),
         {found.source: found for founds in by_roots.values() for found in founds},
         {place.wanted.address: place for place in places},
-        {found.source: ca_file for ca_file, founds in by_roots.items() for found in founds},
+        {found.source: roots.ca_file for roots, founds in by_roots.items() for found in founds},
         moment,
         inputs.now,
         lasting,
@@ -149,14 +150,39 @@ def known_by_name(found: Found, place: Place) -> Found:
     return replace(found, host=place.node) if f"DNS:{place.node}" in leaf.sans else found
 
 
+@dataclass(frozen=True, slots=True)
+class _Roots:
+    """The roots that something is held against: those in a file, or the system's. ``peers``: it is shown to nodes."""
+
+    ca_file: Path | None
+    peers: bool = False
+
+    @property
+    def guessed(self) -> bool:
+        """Whether those who are meant to trust it may well trust other roots: nobody said whom the nodes trust."""
+        return self.peers and self.ca_file is None
+
+
 async def _judge(
-    inputs: Inputs, founds: Sequence[Found], ca_file: Path | None, moment: datetime, lasting: Threshold
+    inputs: Inputs, founds: Sequence[Found], roots: _Roots, moment: datetime, lasting: Threshold
 ) -> tuple[Judged, ...]:
     from meshdiag.checks.readings.certificates.judging import judge
 
-    trust = await inputs.certificates.trust(ca_file)
+    trust = await inputs.certificates.trust(roots.ca_file)
     warn, fail = (bound.low if bound is not None else 0.0 for bound in (lasting.warn, lasting.fail))
-    return judge(founds, at=moment, trust=trust, warn_days=warn, fail_days=fail)
+    judged = judge(founds, at=moment, trust=trust, warn_days=warn, fail_days=fail)
+    return tuple(map(unsure, judged)) if roots.guessed else judged
+
+
+def unsure(judged: Judged) -> Judged:
+    """The same where it is not known whom the nodes trust: that the system's roots do not lead to it is no fault."""
+    problems = tuple(
+        replace(one, verdict=Verdict.UNKNOWN, message=WHOM) if one.code in DEPEND_ON_ROOTS else one
+        for one in judged.problems
+    )
+    return replace(
+        judged, problems=problems, verdict=Verdict.worst([Verdict.PASS, *(problem.verdict for problem in problems)])
+    )
 
 
 def _lasting(inputs: Inputs, options: Options) -> Threshold:
