@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshdiag.sources import Sources
 from meshdiag.sources.closing import Closing
@@ -92,7 +92,8 @@ def _with(sources: Sources, name: str, context: Context, stack: AsyncExitStack) 
         return replace(sources, left_out={**sources.left_out, name: source})
     if isinstance(source, Closing):
         stack.push_async_callback(source.aclose)
-    return replace(sources, **{name: source})
+    opened: dict[str, Any] = {name: source}
+    return replace(sources, **opened)
 
 
 # Each opener imports what it opens: what a command does not ask, it does not pay for.
