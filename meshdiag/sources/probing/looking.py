@@ -33,11 +33,10 @@ def host_and_port(address: str) -> tuple[str, int]:
     """Host and port of an address; the port is 0 where it names none. Raises ``ValueError`` with one sentence."""
     text = address.strip()
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if ":" in bare and not _is_number(bare):
-        return split_address(text)
-    if not bare or not bare.isprintable() or any(sign in bare for sign in " /@"):
+    host, port = split_address(text) if ":" in bare and not _is_number(bare) else (bare, 0)
+    if not host or not host.isprintable() or any(sign in host for sign in " /@"):
         raise ValueError(f"{address!r} is no host")
-    return bare, 0
+    return host, port
 
 
 def _is_number(host: str) -> bool:
