@@ -11,6 +11,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from meshdiag.metrics import NAME_LABEL
 from meshdiag.promql.expressions import MatchKind
 from meshdiag.promql.values import without_name
@@ -39,17 +41,14 @@ FEW = 4
 LONGEST_BITS = 63
 
 
-class StoredSeries:
+class StoredSeries(Struct, eq=False):
     """One series: its labels (the name among them, never to be changed), times in milliseconds since the epoch
     (whole, of 64 bits), rising, and values."""
 
-    __slots__ = ("_bare", "labels", "times", "values")
-
-    def __init__(self, labels: dict[str, str], times: tuple[int, ...] = (), values: tuple[float, ...] = ()) -> None:
-        self.labels = labels
-        self.times: tuple[int, ...] | array[int] = times
-        self.values: tuple[float, ...] | array[float] = values
-        self._bare: dict[str, str] | None = None
+    labels: dict[str, str]
+    times: tuple[int, ...] | array[int] = ()
+    values: tuple[float, ...] | array[float] = ()
+    _bare: dict[str, str] | None = None
 
     @property
     def bare(self) -> dict[str, str]:

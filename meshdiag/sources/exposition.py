@@ -123,6 +123,10 @@ class Reader:
 
     def _lines(self, lines: Iterable[tuple[bytes, bytes]], page: bytes, openmetrics: bool, result: Page) -> None:
         """Take lines, each split into what stands before the value and the rest."""
+        lines = list(lines)
+        if (usual := self._usual(lines)) is not None:
+            result.samples += usual
+            return
         samples, heads = result.samples, self._heads
         seen: set[bytes] = set()
         for head, rest in lines:
@@ -139,6 +143,20 @@ class Reader:
                 continue
             seen.add(head)
             samples.append((name, labels, value, None))
+
+    def _usual(self, lines: list[tuple[bytes, bytes]]) -> list[Sample] | None:
+        """The samples of a page whose lines all begin as lines of other pages did, and end in a number each; None where
+        a single one does not, or stands twice."""
+        begins = [line[0] for line in lines]
+        ends = [line[1] for line in lines]
+        known = list(map(self._heads.get, begins))
+        if None in known or len(lines) > MAX_SAMPLES or len(set(begins)) < len(begins) or b"_" in b"".join(ends):
+            return None
+        try:
+            values = map(float, ends)
+            return [(head[0], head[1], value, None) for head, value in zip(known, values, strict=True) if head]
+        except ValueError:  # a timestamp, an exemplar, no number
+            return None
 
     def _slowly(self, start: bytes, rest: bytes, whole: bytes, openmetrics: bool, page: Page, seen: set[bytes]) -> None:
         """A line that is not known yet, has a timestamp, or is broken."""

@@ -135,18 +135,19 @@ class Observed:
         clock = wanted is None or CLOCK in wanted
         with _without_collection():
             for address, node, page in zip(self._addresses, self._nodes, look.pages, strict=True):
-                touched: set[int] = set()
+                before = len(node.series)
                 if page.error is None:
                     read = reader.read(page.body, openmetrics=page.openmetrics)
-                    self._take(node, page, read, skip, touched)
+                    self._take(node, page, read, skip)
                     if read.problems and look is self.looks[-1]:
                         self.problems.setdefault(address.instance, _summary(read.problems, read.broken))
                     if clock:
                         self._clock(node, page)
-                self._end(node, touched, wanted, round(page.asked * 1000))
+                if before:
+                    self._end(node, wanted, round(page.asked * 1000))
 
-    def _take(self, node: _Node, page: NodePage, read: Page, skip: frozenset[str], touched: set[int]) -> None:
-        """The samples of one page into the series of its node; ``touched`` gets the keys of those series."""
+    def _take(self, node: _Node, page: NodePage, read: Page, skip: frozenset[str]) -> None:
+        """The samples of one page into the series of its node."""
         asked = round(page.asked * 1000)
         once = (asked,)
         known, own, put = node.series, node.labels, self.store.put
@@ -154,7 +155,6 @@ class Observed:
             if name in skip:
                 continue
             key = id(labels)
-            touched.add(key)
             series = known.get(key)
             if stamp is not None:
                 self._take_stamped(node, labels, value, stamp)
@@ -175,12 +175,10 @@ class Observed:
         series.append(round(stamp * 1000), value)
 
     @staticmethod
-    def _end(node: _Node, touched: set[int], wanted: frozenset[str] | None, time: int) -> None:
-        """Mark the series that were there at an earlier look and are not now."""
-        if len(touched) == len(node.series):
-            return
+    def _end(node: _Node, wanted: frozenset[str] | None, time: int) -> None:
+        """Mark the series that were there at an earlier look and have no sample of this one."""
         for key, series in node.series.items():
-            if key in touched or key in node.timed or series.times[-1] >= time:
+            if series.times[-1] >= time or key in node.timed:
                 continue
             if wanted is None or series.labels["__name__"] in wanted:
                 series.append(time, STALE_NAN)

@@ -86,16 +86,15 @@ class ResponseReader:
         return Answer(status, headers, body)
 
     def _take_head(self, head: bytes) -> None:
-        lines = head.split(b"\r\n")
-        parts = lines[0].split(b" ", 2)
+        parts = head.partition(b"\r\n")[0].split(b" ", 2)
         if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not (parts[1].isdigit() and len(parts[1]) == 3):
             raise RemoteProtocolError("illegal status line")
         status = int(parts[1])
         if 100 <= status < 200:  # informational: the real one follows
             return
         headers: dict[str, str] = {}
-        for line in lines[1:]:
-            name, colon, value = line.decode("latin-1").partition(":")
+        for line in head.decode("latin-1").split("\r\n")[1:]:
+            name, colon, value = line.partition(":")
             if not colon or not name or name[0] in " \t":
                 raise RemoteProtocolError("illegal header line")
             name, value = name.lower(), value.strip(" \t")
