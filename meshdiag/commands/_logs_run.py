@@ -271,7 +271,7 @@ def _follow(job: Job) -> int:
 
     code = ExitCode.PASS
     out, repeats = sys.stdout.fileno(), _repeats(job)
-    how: Following = {"formats": job.formats, "zone": job.zone, "missing": _missing(job)}
+    how: Following = {"formats": job.formats, "zone": job.zone, "missing": _missing(job), "warn": say}
     try:
         if _plain(job.flags) and repeats == 1:
             sys.stdout.flush()
@@ -302,6 +302,7 @@ class Following(TypedDict):
     formats: tuple[Format, ...]
     zone: tzinfo | None
     missing: Callable[[str], None]
+    warn: Callable[[str], None]
 
 
 def _missing(job: Job) -> Callable[[str], None]:

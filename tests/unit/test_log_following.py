@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -397,6 +400,49 @@ def test_a_record_that_becomes_wanted_by_a_later_line_goes_out_whole(tmp_path: P
     os.close(write)
     with os.fdopen(read) as pipe:
         assert pipe.read() == HEAD.format(1, "INFO", "raft", "quiet") + "  at one\n  at Magic\n  at end\n"
+
+
+def test_utf_16_is_named_and_not_shown_as_garbage(tmp_path: Path) -> None:
+    """What cannot be read line by line is said when it is met, once, and the other files go on."""
+    path, other = tmp_path / "wide.log", tmp_path / "a.log"
+    path.write_text(HEAD.format(0, "ERROR", "raft", "start"), encoding="utf-16")
+    other.write_text("")
+    stop = Stop()
+    writer = write_later(other, HEAD.format(1, "ERROR", "raft", "fine"), stop=stop)
+    with path.open("a", encoding="utf-16-le") as log:
+        log.write(HEAD.format(2, "ERROR", "raft", "more"))
+    said: list[str] = []
+    found = [record.message for record in follow([str(path), str(other)], Selection(), Tally(), stop, warn=said.append)]
+    writer.join()
+    assert found == ["fine"]
+    (sentence,) = said
+    assert sentence.startswith(f"{path} is written in UTF-16")
+
+
+@pytest.mark.parametrize("wanted", [Selection(patterns=(Pattern("boom"),)), Selection(levels=ERRORS)])
+@pytest.mark.parametrize("former", ["INFO", "ERROR"])
+def test_a_program_that_logs_otherwise_from_now_on_is_understood(
+    tmp_path: Path, wanted: Selection, former: str
+) -> None:
+    """A new version writes objects to the file that held text, then text of another kind: none of its errors is lost
+    among the lines before it, and each comes once."""
+    path = tmp_path / "a.log"
+    path.write_text("".join(HEAD.format(second, former, "raft", "start") for second in range(9)))
+    objects = [
+        json.dumps({"ts": f"2026-03-09T03:01:{n:02}Z", "level": "error" if n % 2 else "info", "msg": f"boom {n}"})
+        + "\n"
+        for n in range(20)
+    ]
+    texts = [f"2026/03/09 03:02:{n:02} [{'error' if n % 2 else 'info'}] 7#0: boom {n + 20}\n" for n in range(20)]
+    stop = Stop()
+    writer = write_later(path, *objects[:4], "".join(objects[4:]), *texts[:4], "".join(texts[4:]), stop=stop)
+    found = list(follow([str(path)], wanted, Tally(), stop, zone=UTC))
+    writer.join()
+    numbers = [int(number) for record in found for number in re.findall(r"boom (\d+)", record.raw.decode())]
+    asked = [n for n in range(40) if wanted.patterns or n % 2]
+    assert [n for n in asked if n not in numbers] == []
+    assert len(numbers) == len(set(numbers))
+    assert {record.level for record in found if "boom 3" in record.message} <= {Level.ERROR, Level.INFO}
 
 
 @pytest.mark.parametrize("wanted", [Selection(patterns=(Pattern("needle|pin"),)), Selection(levels=ERRORS)])

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from meshdiag.logs.follow.arriving import Arrivals
 from meshdiag.logs.follow.history import history
 from meshdiag.logs.formats import Hints
+from meshdiag.logs.formats.changing import Watch
 from meshdiag.logs.matching import Matcher
-from meshdiag.logs.opening.reading import local_zone
+from meshdiag.logs.opening.reading import in_utf16, local_zone
 from meshdiag.logs.scan.blocks import Block
 from meshdiag.logs.scan.copying import widen, write_all
 from meshdiag.logs.scan.linewise import Linewise
@@ -42,6 +43,8 @@ ENDLESS = 1 << 40
 LARGE = 32 * 1024
 OFTEN_BYTES = 2000
 """One wanted in so many bytes is often: then the lines of a large piece are looked at one by one."""
+FEW = 3
+"""So many lines that the format makes nothing of tell another one: whoever follows cannot wait for more."""
 FOREIGN_LINES = 50
 """After so many lines in a row that begin no record, the format is looked for anew."""
 
@@ -58,6 +61,7 @@ def follow(
     reader: int | None = None,
     repeats: int = 1,
     missing: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Iterator[Record]:
     """Wanted records of files, globs, folders and ``-``: those there already that ``since_ns`` and ``tail`` ask for
     (none without either), then each as it is written, until the stop is set or ``head`` is reached.
@@ -67,7 +71,8 @@ def follow(
     ``polling`` looks at intervals instead of waiting for events. ``reader`` is the descriptor the records will be
     written to: when it is a pipe that nobody reads any more, ``BrokenPipeError`` is raised, though nothing is to be
     written. ``repeats``: in how many files a record may stand; then it is given out once.
-    ``missing`` is told the names that lead nowhere yet, when waiting for them has begun. Raises ``UsageError`` for a
+    ``missing`` is told the names that lead nowhere yet, when waiting for them has begun; ``warn`` a sentence for each
+    file that is left out, when it is. Raises ``UsageError`` for a
     pattern that is none.
     """
     matcher = Matcher(selection)
@@ -75,7 +80,7 @@ def follow(
         if missing is not None:
             for path in arrivals.missing():
                 missing(path)
-        job = _Job(arrivals, matcher, tally, formats, zone)
+        job = _Job(arrivals, matcher, tally, formats, zone, warn)
         yield from islice(job.records() if repeats == 1 else job.once(repeats), selection.head)
 
 
@@ -90,12 +95,22 @@ def follow_raw(
     zone: tzinfo | None = None,
     polling: bool = False,
     missing: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> None:
     """Write the same records to a descriptor as they stand, each line at once: a burst costs a search of it, not a
     reading. Raises ``BrokenPipeError`` as soon as nobody reads any more."""
     if selection.head is not None:
         some = follow(
-            paths, selection, tally, stop, formats=formats, zone=zone, polling=polling, reader=out, missing=missing
+            paths,
+            selection,
+            tally,
+            stop,
+            formats=formats,
+            zone=zone,
+            polling=polling,
+            reader=out,
+            missing=missing,
+            warn=warn,
         )
         for record in some:
             write_all(out, record.raw + b"\n")
@@ -105,7 +120,7 @@ def follow_raw(
         if missing is not None:
             for path in arrivals.missing():
                 missing(path)
-        job = _Job(arrivals, matcher, tally, formats, zone)
+        job = _Job(arrivals, matcher, tally, formats, zone, warn)
         widen(out)
         for record in job.history():
             write_all(out, record.raw + b"\n")
@@ -125,6 +140,7 @@ class _Job:
     tally: Tally
     formats: Sequence[Format]
     zone: tzinfo | None
+    warn: Callable[[str], None] | None = None
 
     def history(self) -> Iterator[Record]:
         """Wanted records that were there before."""
@@ -169,7 +185,11 @@ class _Job:
 
     def _source(self, file: str, lines: bytes) -> _Source:
         source = _Source(file, self.matcher, self.tally, self.formats, self.zone)
-        source.learn(self.arrivals.head(file) or lines[:SAMPLE])
+        sample = self.arrivals.head(file) or lines[:SAMPLE]
+        source.readable = not in_utf16(sample)
+        if not source.readable and self.warn is not None:
+            self.warn(f"{file} is written in UTF-16, which is not followed here: iconv -f UTF-16 | meshdiag logs -")
+        source.learn(sample)
         return source
 
 
@@ -214,6 +234,7 @@ class _Source:
     """Chooses among the lines of one followed name."""
 
     format: Format
+    _watch: Watch
     _scanner: Scanner
     _linewise: Linewise | None
 
@@ -221,6 +242,7 @@ class _Source:
         self, file: str, matcher: Matcher, tally: Tally, formats: Sequence[Format], zone: tzinfo | None
     ) -> None:
         self.file = file
+        self.readable = True
         self.time_ns = 0
         self._matcher = matcher
         self._tally = tally
@@ -229,13 +251,20 @@ class _Source:
         self._last = b""  # the record that may be continued
         self._wanted = False
         self._often = False
+        self._doubtful = b""  # the last lines, of which the format made nothing, and which were not wanted
 
     def learn(self, sample: bytes) -> None:
         """Find the format by a file's first lines."""
         from meshdiag.logs.formats.detecting import detect
 
         lines = sample.split(b"\n")
-        self.format = detect(lines[:-1] or lines, Hints(datetime.now(UTC), self._zone or local_zone()), self._formats)
+        hints = Hints(datetime.now(UTC), self._zone or local_zone())
+        self._watch = Watch(detect(lines[:-1] or lines, hints, self._formats), hints, sample, enough=FEW)
+        self._read_as(self._watch.form, sample)
+
+    def _read_as(self, form: Format, sample: bytes) -> None:
+        """Get ready for lines of a format, of which some are in a sample."""
+        self.format = form
         self._scanner = Scanner(
             self.format, self._matcher, self._tally, sample=sample, size=ENDLESS, record_bytes=ENDLESS
         )
@@ -243,12 +272,27 @@ class _Source:
 
     def remember(self, before: bytes) -> None:
         """Look at what the file held before: the last record there may go on."""
+        self._watch.look(before, 0, len(before))
+        if self._watch.form is not self.format:
+            self._read_as(self._watch.form, before)
         last = self._last_record(before)
         if last and self.format.starts(last[: last.find(b"\n")]):
             self._records(last)
 
     def chosen(self, lines: bytes) -> _Batch:
         """The wanted ones among lines that arrived."""
+        if not self.readable:
+            return _Batch(self, [])
+        rest = self._watch.look(lines, 0, len(lines))
+        if self._watch.form is not self.format:
+            lines, rest = self._doubtful + lines, len(self._doubtful + lines)
+            self._read_as(self._watch.form, lines)
+        batch = self._chosen(lines)
+        doubtful = self._doubtful + lines if rest == 0 else lines[rest:]
+        self._doubtful = b"" if batch.parts else doubtful[-MEMORY:]
+        return batch
+
+    def _chosen(self, lines: bytes) -> _Batch:
         begin = self._first_record(lines) if self._last else 0
         if not begin:
             return _Batch(self, self._records(lines))

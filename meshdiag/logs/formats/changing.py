@@ -45,9 +45,10 @@ _REACH = 250
 
 
 class Watch:
-    """What is known of one log's format: ``form``, told by ``sample``, its first bytes."""
+    """What is known of one log's format: ``form``, told by ``sample``, its first bytes. ``enough`` lines that do not
+    fit tell another one."""
 
-    def __init__(self, form: Format, hints: Hints, sample: bytes) -> None:
+    def __init__(self, form: Format, hints: Hints, sample: bytes, *, enough: int = ENOUGH) -> None:
         self.form = form
         self._hints = hints
         self._sample = sample
@@ -55,7 +56,7 @@ class Watch:
         self._foreign: deque[bytes] = deque(maxlen=KEPT)
         self._later: list[bytes] = []
         self._seen = 0
-        self._enough = ENOUGH
+        self._enough = enough
         self._levelled: bool | None = None
         self._passed = 0
         self._width = _width(form)
