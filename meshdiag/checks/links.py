@@ -74,7 +74,7 @@ async def symmetry(inputs: Inputs) -> Outcome:
     if inputs.at is not None:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
-    findings, pairs = judge_symmetry(links, times=_times(inputs.options))
+    findings, pairs = judge_symmetry(links, latency_limit(inputs, links), times=_times(inputs.options))
     return Outcome(findings, summary(findings), evidence(inputs, links, pairs))
 
 
@@ -90,7 +90,7 @@ async def loss(inputs: Inputs) -> Outcome:
     if inputs.at is not None:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
-    findings, pairs = judge_loss(links)
+    findings, pairs = judge_loss(links, latency_limit(inputs, links))
     return Outcome(findings, summary(findings), evidence(inputs, links, pairs))
 
 

@@ -138,7 +138,7 @@ class Blackbox(Closing):
     ) -> tuple[Row, ...]:
         """Let each viewpoint probe its targets ``count`` times, all viewpoints side by side.
 
-        An exporter that fails at the first question is not asked the others. Never raises for one: see ``Row.error``.
+        An exporter that does not answer is given up soon. Never raises for one: see ``Row.error``.
         """
         return tuple(await asyncio.gather(*(self._row(one, module, count, timeout_s) for one in viewpoints)))
 
@@ -166,8 +166,8 @@ class Blackbox(Closing):
         return client
 
     async def _row(self, viewpoint: Viewpoint, module: str, count: int, timeout_s: float) -> Row:
-        """One viewpoint's views: the first alone, which shows whether the exporter answers, then the others. Where an
-        exporter that answers leaves a single question open, it is asked that one again."""
+        """One viewpoint's views. An exporter that leaves two questions open is asked no more; one that leaves a single
+        one open is asked that again."""
         views: list[View] = []
         errors: dict[str, SourceError] = {}
         here = asyncio.Semaphore(PER_EXPORTER)
@@ -181,13 +181,10 @@ class Blackbox(Closing):
                 except SourceError as error:
                     errors[target] = error
 
-        first, *others = viewpoint.targets
-        await see(first)
-        if not errors:
-            await asyncio.gather(*map(see, others))
-            if len(errors) == 1:
-                (target, _) = errors.popitem()
-                await see(target)
+        await asyncio.gather(*map(see, viewpoint.targets))
+        if len(errors) == 1 and views:
+            (target, _) = errors.popitem()
+            await see(target)
         return Row(viewpoint, tuple(views), next(iter(errors.values()), None))
 
     async def _several(self, viewpoint: Viewpoint, target: str, module: str, count: int, timeout_s: float) -> View:

@@ -15,6 +15,7 @@ from meshdiag.logs.record import Level
 from meshdiag.logs.selection import Selection
 from meshdiag.logs.tally import Tally
 from meshdiag.sources.alertmanager import Alertmanager
+from meshdiag.sources.blackbox import Blackbox
 from meshdiag.sources.docker import Docker, EngineAddress
 from meshdiag.sources.grafana import GrafanaLogin
 from meshdiag.sources.loki import Loki
@@ -38,6 +39,11 @@ async def _prometheus(endpoint: Endpoint, ask: Callable[[Prometheus], Awaitable[
 async def _alertmanager(endpoint: Endpoint, ask: Callable[[Alertmanager], Awaitable[Any]]) -> Any:
     async with Alertmanager(endpoint) as source:
         return await ask(source)
+
+
+async def _blackbox(endpoint: Endpoint) -> Any:
+    async with Blackbox() as source:
+        return await source.probe(endpoint.url, "10.0.0.1:4001", "tcp_connect", timeout_s=TIMEOUT_S)
 
 
 async def _docker(endpoint: Endpoint) -> Any:
@@ -77,6 +83,7 @@ SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Prometheus.rules": lambda endpoint: _prometheus(endpoint, lambda source: source.rules()),
     "Alertmanager.alerts": lambda endpoint: _alertmanager(endpoint, lambda source: source.alerts()),
     "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
+    "Blackbox.probe": _blackbox,
     "Docker.records": _docker,
     "Grafana.login": _grafana_login,
     "Jaeger.search": _jaeger,

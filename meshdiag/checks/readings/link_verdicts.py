@@ -13,6 +13,7 @@ from meshdiag.catalog import Unit
 from meshdiag.checks.readings.per_node import MESH
 from meshdiag.checks.readings.reachability import (
     Apart,
+    Slowness,
     Way,
     common_trouble,
     reach,
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from meshdiag.checks.readings.links import Links
-    from meshdiag.checks.readings.reachability import Broken, Cut, End, Pair, Reach, SlowNode, Uneven
+    from meshdiag.checks.readings.reachability import Answers, Broken, Cut, End, Pair, Reach, SlowNode, Uneven
     from meshdiag.errors import SourceError
     from meshdiag.model import Threshold
     from meshdiag.sources.blackbox import Row, View
 
+RESENT_AFTER_S = (1.0, 3.0)
+"""How long after the first packet of a connect the second and the third are sent (RFC 6298)."""
 FLOOR_S = 0.005
 """What a difference must be at least: where links take a tenth of a millisecond, a busy machine makes five of it."""
 
@@ -136,7 +139,7 @@ def _why(trouble: str) -> str:
 # one direction against the other ---------------------------------------------------------------------------------
 
 
-def judge_symmetry(links: Links, *, times: float) -> tuple[tuple[Finding, ...], list[Pair]]:
+def judge_symmetry(links: Links, limit_s: float, *, times: float) -> tuple[tuple[Finding, ...], list[Pair]]:
     """A finding for every link that works one way alone, or much slower one way; the directions to show again."""
     answers = links.answers
     found = reach(tuple(links.nodes), answers)
@@ -145,7 +148,9 @@ def judge_symmetry(links: Links, *, times: float) -> tuple[tuple[Finding, ...], 
         return (Finding(MESH, Verdict.UNKNOWN, "no link was seen from both of its ends"),), []
     cut = {name for one in found.cuts for name in one.nodes} | {end.name for end in found.poor}
     one_way = [one for one in found.broken if one.one_way]
-    slow = {one.pair: one for one in uneven(answers, times=times, floor_s=FLOOR_S) if not cut & set(one.pair)}
+    slow = {
+        one.pair: one for one in uneven(timed(links, limit_s), times=times, floor_s=FLOOR_S) if not cut & set(one.pair)
+    }
     ends, rest = shared_ends(slow, both_ways)
     findings = [_link(one.pair[::-1], Verdict.FAIL, f"works this way alone{_why(one.trouble)}") for one in one_way]
     findings += [_one_sided(links, end) for end in ends]
@@ -173,7 +178,7 @@ def _uneven(one: Uneven) -> Finding:
 # what gets lost --------------------------------------------------------------------------------------------------
 
 
-def judge_loss(links: Links) -> tuple[tuple[Finding, ...], list[Pair]]:
+def judge_loss(links: Links, limit_s: float) -> tuple[tuple[Finding, ...], list[Pair]]:
     """A finding for every node at which most of the directions that lose packets end, and every further one; the
     directions to show again. What does not work at all is not judged here."""
     views = {pair: view for pair, view in links.views.items() if view.ok}
@@ -181,6 +186,8 @@ def judge_loss(links: Links) -> tuple[tuple[Finding, ...], list[Pair]]:
         return (Finding(MESH, Verdict.UNKNOWN, "no direction worked, so no packet could get lost"),), []
     if all(view.sent < 2 for view in views.values()):
         return (Finding(MESH, Verdict.SKIP, "not looked at: one probe of each link says nothing (--count)"),), []
+    late = {pair for pair, view in views.items() if _sent_again(view.duration_s, limit_s)}
+    views |= {pair: replace(views[pair], resent=views[pair].sent - views[pair].failed) for pair in late}
     lossy = [pair for pair, view in views.items() if view.failed or view.resent]
     ends, rest = shared_ends(lossy, views)
     findings = [_lossy_node(links, end, views) for end in ends]
@@ -189,6 +196,19 @@ def judge_loss(links: Links) -> tuple[tuple[Finding, ...], list[Pair]]:
         sent = sum(view.sent for view in views.values())
         findings = [Finding(MESH, Verdict.PASS, f"{sent:,} probes, and none was lost or had to be sent again")]
     return tuple(findings), [*(end.bad[0] for end in ends), *rest]
+
+
+def timed(links: Links, limit_s: float) -> Answers:
+    """The answers without the times that a lost packet made: they are of the loss, not of the link."""
+    return {
+        pair: replace(seen, duration_s=None) if _sent_again(seen.duration_s, limit_s) else seen
+        for pair, seen in links.answers.items()
+    }
+
+
+def _sent_again(seconds: float | None, limit_s: float) -> bool:
+    """Whether even the fastest connect took as long as one whose first packet was sent again, once or twice."""
+    return seconds is not None and any(0 <= seconds - wait < limit_s for wait in RESENT_AFTER_S)
 
 
 def _lossy_node(links: Links, end: End, views: Mapping[Pair, View]) -> Finding:
@@ -211,8 +231,7 @@ def _lost(views: Sequence[View]) -> str:
 def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[tuple[Finding, ...], list[Pair]]:
     """A finding for every node most of whose links are slow, every further slow link, or the fleet as a whole; the
     directions to show again."""
-    answers = links.answers
-    usual = slowness(answers, limit_s=float("inf"))
+    usual = slowness(links.answers, limit_s=float("inf"))
     if usual is None:
         return (Finding(MESH, Verdict.UNKNOWN, "no direction worked, so nothing was timed"),), []
     median_s = usual.median_s
@@ -220,8 +239,7 @@ def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[
         message = "half of all directions take as long as this or longer"
         return (Finding(MESH, threshold.judge(median_s), message, median_s, Unit.SECONDS, threshold),), []
     limit_s = limit_of(median_s, threshold, times)
-    slow = slowness(answers, limit_s=limit_s)
-    assert slow is not None
+    slow = slowness(timed(links, limit_s), limit_s=limit_s) or Slowness(median_s)
     threshold = replace(threshold, warn=at_most(limit_s))
     findings = [_slow_node(links, one, threshold, median_s) for one in slow.nodes]
     findings += [
