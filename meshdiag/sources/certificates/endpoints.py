@@ -77,66 +77,77 @@ class _Look:
         kind = "starttls" if wanted.starttls else "tls"
         host = wanted.server_name
         try:
-            name, port = split_address(wanted.address)
-            host = host or name
+            place = split_address(wanted.address)
+            host = host or place[0]
             if wanted.starttls and wanted.starttls not in DIALOGUES:
                 raise Declined(f"STARTTLS is not known here for {wanted.starttls!r}, only for {', '.join(DIALOGUES)}")
-            context = self._context(wanted)
+            self.context(wanted)
         except (ValueError, Declined, OSError) as error:  # ssl.SSLError is an OSError
             return Found(wanted.address, kind, host=host, trouble=_of_preparing(error, wanted))
         async with self.slots:
-            line = Line(self.timeout_s)
-            try:
-                return await self._ask(wanted, line, (name, port), host, context)
-            except (OSError, ValueError, Declined) as error:
-                trouble = str(error) if isinstance(error, Declined) else of_socket(error, self.timeout_s)
-                return Found(wanted.address, kind, host=host, trouble=trouble)
-            finally:
-                line.close()
+            return await _Visit(self, wanted, place, host, Line(self.timeout_s)).found()
 
-    def _context(self, wanted: Wanted) -> ssl.SSLContext:
-        key = (wanted.alpn, wanted.client_cert)
+    def context(self, wanted: Wanted, *, older: bool = False) -> ssl.SSLContext:
+        """The context for one server; ``older``: without TLS 1.3."""
+        key = (wanted.alpn, wanted.client_cert, older)
         if key not in self.contexts:
-            self.contexts[key] = looking_context(wanted.alpn, wanted.client_cert)
+            self.contexts[key] = looking_context(wanted.alpn, wanted.client_cert, older=older)
         return self.contexts[key]
 
-    async def _ask(
-        self, wanted: Wanted, line: Line, place: tuple[str, int], host: str, context: ssl.SSLContext
-    ) -> Found:
-        shake: Handshake | None = None
+
+@dataclass(slots=True)
+class _Visit:
+    """One server being asked."""
+
+    look: _Look
+    wanted: Wanted
+    place: tuple[str, int]
+    host: str
+    line: Line
+    shake: Handshake | None = None
+
+    async def found(self) -> Found:
         trouble = ""
         try:
-            async with asyncio.timeout(self.timeout_s):
-                await line.connect(self.resolver, *place)
-                if wanted.starttls:
-                    await DIALOGUES[wanted.starttls](line)
-                shake = Handshake(context, _server_name(host))
-                trouble = await _shake(shake, line)
-        except TimeoutError:
-            if not line.connected:
-                raise
-            trouble = stalled(self.timeout_s, line.received, wanted.starttls)
-        except OSError as error:
-            if shake is None or not (chain := shake.chain()):
-                raise
-            trouble = after_chain(error) if chain else ""
-        return _found(wanted, host, shake, trouble)
+            async with asyncio.timeout(self.look.timeout_s):
+                trouble = await self._shake()
+                if self.shake is not None and self.shake.refused and not self.shake.chain():
+                    # Such as a key that is too short for a signature of TLS 1.3 shows itself in an older one.
+                    trouble = await self._shake(older=True)
+        except TimeoutError as error:
+            late = stalled(self.look.timeout_s, self.line.received, self.wanted.starttls)
+            trouble = late if self.line.connected else of_socket(error, self.look.timeout_s)
+        except (OSError, ValueError) as error:
+            shown = self.shake is not None and self.shake.chain()
+            trouble = after_chain(error) if shown else of_socket(error, self.look.timeout_s)
+        except Declined as error:
+            trouble = str(error)
+        finally:
+            self.line.close()
+        return self._found(trouble)
 
+    async def _shake(self, *, older: bool = False) -> str:
+        """Connect, ask for TLS, shake hands. What went wrong is returned, if anything of weight did."""
+        await self.line.connect(self.look.resolver, *self.place)
+        if self.wanted.starttls:
+            await DIALOGUES[self.wanted.starttls](self.line)
+        self.shake = Handshake(self.look.context(self.wanted, older=older), _server_name(self.host))
+        return await _shake(self.shake, self.line)
 
-def _found(wanted: Wanted, host: str, shake: Handshake | None, trouble: str) -> Found:
-    kind = "starttls" if wanted.starttls else "tls"
-    if shake is None:
-        return Found(wanted.address, kind, host=host, trouble=trouble)
-    return Found(
-        wanted.address,
-        kind,
-        chain=read_certificates(shake.chain()),
-        host=host,
-        tls_version=shake.version,
-        trouble=trouble,
-        cipher=shake.cipher,
-        alpn=shake.alpn,
-    )
+    def _found(self, trouble: str) -> Found:
+        kind = "starttls" if self.wanted.starttls else "tls"
+        if self.shake is None:
+            return Found(self.wanted.address, kind, host=self.host, trouble=trouble)
+        return Found(
+            self.wanted.address,
+            kind,
+            chain=read_certificates(self.shake.chain()),
+            host=self.host,
+            tls_version=self.shake.version,
+            trouble=trouble,
+            cipher=self.shake.cipher,
+            alpn=self.shake.alpn,
+        )
 
 
 async def _shake(shake: Handshake, line: Line) -> str:
@@ -185,6 +196,8 @@ class Line:
 
     async def connect(self, resolver: Resolver, host: str, port: int) -> None:
         """Connect to the first place of the host that answers. Raises ``OSError`` (of the first) or ``ValueError``."""
+        self.close()
+        self.connected, self.received = False, 0
         places = await resolver.resolve(host, port, self._timeout_s)
         first: OSError | None = None
         for place in places:
@@ -195,7 +208,7 @@ class Line:
                     await self._loop.sock_connect(self._socket, place[1])
             except OSError as error:
                 first = first or error
-                self._socket.close()
+                self.close()
                 continue
             self.connected = True
             return
@@ -215,6 +228,7 @@ class Line:
         return data
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, if connected."""
         if self._socket is not None:
             self._socket.close()
+            self._socket = None

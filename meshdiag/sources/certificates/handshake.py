@@ -23,14 +23,17 @@ CIPHERS = "ALL:COMPLEMENTOFALL:!aNULL:!PSK:!SRP:@SECLEVEL=0"
 _LEGACY_SERVER_CONNECT = 0x4
 """``SSL_OP_LEGACY_SERVER_CONNECT``: servers older than RFC 5746 as well (Python 3.12 gives it a name)."""
 _DER = 2
-_RECORD_HANDSHAKE, _SERVER_HELLO = 0x16, 0x02
+_RECORD_ALERT, _RECORD_HANDSHAKE, _SERVER_HELLO = 0x15, 0x16, 0x02
 _VERSIONS = {b"\x03\x00": "SSLv3", b"\x03\x01": "TLSv1", b"\x03\x02": "TLSv1.1", b"\x03\x03": "TLSv1.2"}
 _SAYS_1_3 = b"\x00\x2b\x00\x02\x03\x04"
 """The extension ``supported_versions`` of a server that chose TLS 1.3 (RFC 8446, 4.2.1)."""
 
 
-def looking_context(alpn: Sequence[str] = (), client_cert: tuple[str, str] | None = None) -> ssl.SSLContext:
-    """A client's context that trusts anybody and offers everything. Never to be used for sending.
+def looking_context(
+    alpn: Sequence[str] = (), client_cert: tuple[str, str] | None = None, *, older: bool = False
+) -> ssl.SSLContext:
+    """A client's context that trusts anybody and offers everything; ``older``: all but TLS 1.3. Never to be used for
+    sending.
 
     ``client_cert``: the files of a certificate and its key. Raises ``ssl.SSLError`` or ``OSError`` of these files.
     """
@@ -39,6 +42,8 @@ def looking_context(alpn: Sequence[str] = (), client_cert: tuple[str, str] | Non
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers(CIPHERS)
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    if older:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.options |= _LEGACY_SERVER_CONNECT
     if alpn:
         context.set_alpn_protocols(list(alpn))
@@ -85,6 +90,11 @@ class Handshake:
     def complete(self) -> bool:
         """Whether both sides have agreed."""
         return self._done
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server has answered with an alert and nothing else."""
+        return self.failed is not None and self.head[:1] == bytes((_RECORD_ALERT,))
 
     def goodbye(self) -> bytes:
         """What tells the server that this was all, so that it need not log a broken connection."""

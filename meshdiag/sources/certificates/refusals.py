@@ -79,7 +79,7 @@ def of_handshake(error: ssl.SSLError, head: bytes) -> str:
     return f"the handshake fails ({_words(error)})"
 
 
-def after_chain(error: OSError) -> str:
+def after_chain(error: Exception) -> str:
     """What a failure means after the server has shown its certificates: nothing where it wanted ours."""
     if not isinstance(error, ssl.SSLError):
         return ""
