@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 LARGEST_RECORD: Final = 8192
 MOST_RECORDS: Final = 200_000
 _KILLED = re.compile(
-    r"(?P<group>Memory cgroup out of memory|Out of memory)[^:]*: Kill(?:ed)? process (?P<pid>\d+) \((?P<name>.*?)\)(?=,? (?:total-vm|score|UID)|$)"
-    r"(?:.*?anon-rss:(?P<kib>\d+)kB)?"
+    r"(?P<group>Memory cgroup out of memory|Out of memory)[^:]*: Kill(?:ed)? process (?P<pid>\d+) "
+    r"\((?P<name>.*?)\)(?=,? (?:total-vm|score|UID)|$)(?:.*?anon-rss:(?P<kib>\d+)kB)?"
 )
 
 

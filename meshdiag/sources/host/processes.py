@@ -40,7 +40,7 @@ class Process:
 
 
 def read_processes(most: int, chosen: str) -> tuple[Process, ...]:
-    """The ``most`` largest, and those that ``chosen`` names, without this one. A process that ends meanwhile is left out."""
+    """The ``most`` largest, and those that ``chosen`` names, without this one; nor what ends meanwhile."""
     others = (process for process in psutil.process_iter() if process.pid != os.getpid())
     found = [one for process in others if (one := _look(process, chosen)) is not None]
     found.sort(key=lambda one: (not one[1].chosen, -one[1].rss))
