@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from meshdiag.checks import all_checks
+from meshdiag.context import Context, Endpoint
+from meshdiag.engine import Run, run_checks
 from meshdiag.model import Verdict
-from tests.unit.memory_metrics import NOW, ask, mesh
+from meshdiag.session import open_sources
+from meshdiag.sources import Sources
+from meshdiag.sources.grafana import GrafanaLogin
+from tests.replay import replay_one
+from tests.unit.memory_metrics import NOW, Memory, ask, mesh
 
 if TYPE_CHECKING:
     from meshdiag.checks import Outcome
@@ -125,3 +133,52 @@ async def test_a_metric_that_nobody_exposes_is_unknown(id_, direct):
     outcome = await ask(f"security.{id_}", mesh(direct=direct))
     assert verdicts(outcome) == [Verdict.UNKNOWN]
     assert "never seen" in outcome.summary
+
+
+async def test_security_auth_rise_holds_the_rate_against_the_day_before():
+    """As many as the day before pass, thirty times as many fail; some where there were none warn; a few are no rise;
+    a node that was not there then is skipped."""
+    four = "trainer-4:9091"
+    memory = Memory(hours=26)
+    for instance in (*ALL, four):
+        memory.node(instance)
+    five = "trainer-5:9091"
+    memory.node(five, since=3600)
+    rates = {ONE: (0.5, 0.4), TWO: (4, 0.1), THREE: (1, 0), four: (0.01, 0)}
+    for instance, (now, then) in rates.items():
+        memory.add("security_auth_failures_total", instance, lambda age, now=now, then=then: grown(age, now, then))
+    memory.add("security_auth_failures_total", five, lambda age: int((3600 - age) * 9), since=3600)
+    outcome = await ask("security.auth-rise", memory)
+    assert verdicts(outcome) == [Verdict.PASS, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP]
+    assert len(outcome.evidence) == 2
+
+
+def grown(age: float, now: float, then: float) -> float:
+    """A counter that grew by ``then`` a second until an hour ago, and by ``now`` since."""
+    hour, day = 3600.0, 26 * 3600.0
+    return (day - max(age, hour)) * then + max(0.0, hour - age) * now
+
+
+async def test_security_default_password_fails_when_it_opens_grafana_and_passes_when_it_is_refused():
+    """One request to Grafana as it really answered; the evidence is the command, and says that it was tried once."""
+    for recorded, verdict in (("user", Verdict.FAIL), ("unauthorized_401_bad_password", Verdict.PASS)):
+        with replay_one("grafana-6.5.1", recorded) as server:
+            async with GrafanaLogin(Endpoint(server.url)) as login:
+                outcome = await ask("security.default-password", sources=Sources(grafana_login=login))
+            assert len(server.asked) == 1
+        assert verdicts(outcome) == [verdict]
+        assert "tried once" in outcome.evidence[0].excerpt
+        assert "/api/user" in outcome.evidence[0].command
+
+
+async def test_the_default_password_is_not_tried_unless_it_was_asked_for():
+    """Opened as any command opens them, the sources hold no door to knock at, and say how to ask for it."""
+    with replay_one("grafana-6.5.1", "user") as server:
+        context = Context(prometheus=None, alertmanager=None, grafana=Endpoint(server.url))
+        check = all_checks()["security.default-password"]
+        async with open_sources(context) as sources:
+            answers = await run_checks([check], Run(context, sources, NOW, timedelta(hours=1)))
+        assert server.asked == []
+    (result,) = answers.results
+    assert result.verdict is Verdict.SKIP
+    assert "--try-default-password" in result.summary
