@@ -27,6 +27,7 @@ NEEDS = {
     "logs": "from the logs",
     "wire": "on the peer port",
     "netns": "with --netns",
+    "views": "with --netns and blackbox-exporter",
 }
 """What an expectation needs, in words."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

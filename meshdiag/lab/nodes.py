@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 LARGEST_HEAD = 16_384
 BACKLOG = 256
+IPV6_FREEBIND = 78
+"""Linux: bind to an address that is not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,9 @@ def _bound(place: Place, address: str, port: int) -> socket.socket:
     """A socket that has an address of a place, and that stays there."""
     with place.entered():
         bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    if place is not HOST and ":" in address:
+        # A new IPv6 address is the machine's own only a moment after it was given.
+        bound.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     bound.bind((address, port))
     bound.setblocking(False)
     return bound

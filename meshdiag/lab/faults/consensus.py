@@ -46,6 +46,7 @@ def slow_consensus(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expect
         Expectation("alerts.warning", Verdict.WARN, names_of(hit), "prometheus"),
         Expectation("peers.connection-duration", Verdict.WARN, names_of(hit)),
         Expectation("consensus.slow-leaders", Verdict.WARN, (leader.name,), "logs"),
+        Expectation("links.latency", Verdict.WARN, names_of(hit), "views"),
     ]
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FAR_S = 0.06
 """How long a packet takes to a node that is far from everybody: twice that there and back is more than 0.1 s."""
-LOST = 0.2
 
 
 @fault("slow-peer", "A trainer is far from everybody: with --netns each packet to and from it takes 60 ms; without,"
@@ -29,15 +28,27 @@ def slow_peer(mesh: Mesh, hit: Sequence[Node], _onset: float) -> list[Expectatio
         node.answers_late_s = 2 * FAR_S
         for other in (OBSERVER, *(one.name for one in mesh.nodes if one is not node)):
             mesh.links.both_ways(node.name, other, Link(FAR_S, 0.004))
-    return [Expectation("peers.latency", Verdict.WARN, names_of(hit), "netns")]
+    return [
+        Expectation("peers.latency", Verdict.WARN, names_of(hit), "netns"),
+        Expectation("links.latency", Verdict.WARN, names_of(hit), "views"),
+    ]
 
 
-@fault("lossy-peer", "With --netns one packet in five to and from a trainer is lost; without, nothing shows.")
+@fault("lossy-peer", "With --netns one packet in four to and from a trainer is lost; without, nothing shows.")
 def lossy_peer(mesh: Mesh, hit: Sequence[Node], _onset: float) -> list[Expectation]:
     for node in hit:
         for other in (OBSERVER, *(one.name for one in mesh.nodes if one is not node)):
-            mesh.links.both_ways(node.name, other, replace(mesh.link(node.name, other), loss=LOST))
-    return [Expectation("peers.loss", Verdict.FAIL, names_of(hit), "netns")]
+            mesh.links.both_ways(node.name, other, replace(mesh.link(node.name, other), loses_one_in=4))
+    return [
+        Expectation("peers.loss", Verdict.FAIL, names_of(hit), "netns"),
+        *(
+            Expectation(f"peers.{what}", Verdict.WARN, names_of(hit), "netns", certain=False)
+            for what in ("latency", "jitter")
+        ),
+        Expectation("links.loss", Verdict.WARN, names_of(hit), "views"),
+        Expectation("links.reachability", Verdict.WARN, names_of(hit), "views", certain=False),
+        Expectation("links.latency", Verdict.WARN, names_of(hit), "views", certain=False),
+    ]
 
 
 @fault("partition", "Two nodes are cut off from the rest of the mesh and see only each other.", hits=2, adjacent=True)
@@ -48,7 +59,7 @@ def partition(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
             if peer not in names_of(hit):
                 mesh.cut(node, mesh.node(peer), onset)
         for other in mesh.nodes:
-            if other not in hit:
+            if other.name not in names_of(hit):
                 mesh.links.both_ways(node.name, other.name, CUT)
         left = max(0.15, node.value(catalog.PEER_COUNT, mesh.origin) / len(node.peers))
         for metric in (catalog.MESSAGES, catalog.BANDWIDTH):
@@ -62,4 +73,5 @@ def partition(mesh: Mesh, hit: Sequence[Node], onset: float) -> list[Expectation
         Expectation("peers.messages", Verdict.WARN, cut_off, "history", certain=False),
         Expectation("peers.bandwidth", Verdict.WARN, cut_off, "history", certain=False),
         *failing_rounds(cut_off),
+        Expectation("links.reachability", Verdict.FAIL, cut_off, "views"),
     ]

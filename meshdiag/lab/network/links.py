@@ -16,15 +16,14 @@ NEAREST_S, FURTHEST_S = 0.0002, 0.0004
 @dataclass(frozen=True, slots=True)
 class Link:
     """What happens to packets from one machine to another: a delay one way, give or take ``jitter_s`` (seconds, never
-    out of order), the share that is lost, or all of them (``cut``)."""
+    out of order), and that one in so many is lost: 1 for all, 0 for none."""
 
     delay_s: float
     jitter_s: float = 0.0
-    loss: float = 0.0
-    cut: bool = False
+    loses_one_in: int = 0
 
 
-CUT = Link(0.0, cut=True)
+CUT = Link(0.0, loses_one_in=1)
 
 
 @dataclass(slots=True)

@@ -117,7 +117,7 @@ class Network:
         """What the wire has to know, as ``wire.read_setup`` reads it."""
         places = {name: number for number, name in enumerate(self.machines)}
         unlike = [
-            [places[one], places[other], link.delay_s, link.jitter_s, 1.0 if link.cut else link.loss]
+            [places[one], places[other], link.delay_s, link.jitter_s, link.loses_one_in]
             for (one, other), link in mesh.links.unlike.items()
         ]
         indexes = [-1, *(node.index for node in mesh.nodes)]

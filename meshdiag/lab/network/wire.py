@@ -34,12 +34,12 @@ MORE_OFTEN = -15
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What becomes of packets between two ports: seconds they take, give or take ``jitter_s``, and what share of them
-    is lost (1: all)."""
+    """What becomes of packets between two ports: seconds they take, give or take ``jitter_s``; one of each
+    ``loses_one_in`` is lost (1: all, 0: none), so that a few packets lose about as large a share as many do."""
 
     delay_s: float
     jitter_s: float = 0.0
-    loss: float = 0.0
+    loses_one_in: int = 0
 
 
 @dataclass(slots=True)
@@ -54,6 +54,7 @@ class Wire:
     random: Random = field(default_factory=Random)
     _waiting: list[tuple[float, int, int, bytes]] = field(default_factory=list)
     _latest: dict[tuple[int, int], float] = field(default_factory=dict)
+    _groups: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     _taken: int = 0
 
     def take(self, packet: bytes, source: int, now: float) -> None:
@@ -63,7 +64,7 @@ class Wire:
             return
         pair = (source, target)
         way = self.unlike.get(pair) or Way(self.distances[source] + self.distances[target])
-        if way.loss and self.random.random() < way.loss:
+        if way.loses_one_in and self._is_lost(pair, way.loses_one_in):
             return
         due = now + way.delay_s
         if way.jitter_s:
@@ -71,6 +72,14 @@ class Wire:
         due = self._latest[pair] = max(due, self._latest.get(pair, 0.0))  # a wire does not change the order
         self._taken += 1
         heapq.heappush(self._waiting, (due, self._taken, target, packet))
+
+    def _is_lost(self, pair: tuple[int, int], one_in: int) -> bool:
+        """Whether a pair's next packet is the one of its group that is lost; which one that is, is drawn anew."""
+        number, unlucky = self._groups.get(pair, (0, 0))
+        if number % one_in == 0:
+            unlucky = number + self.random.randrange(one_in)
+        self._groups[pair] = (number + 1, unlucky)
+        return number == unlucky
 
     def due(self, now: float) -> list[tuple[int, bytes]]:
         """The packets that have arrived by ``now``, each with its port, in the order of arrival."""
@@ -96,7 +105,8 @@ def destination(packet: bytes) -> bytes:
 
 def read_setup(line: str) -> tuple[list[int], Wire]:
     """The ports' descriptors and the wire that a line of JSON describes: ``ports`` with ``descriptor``, ``addresses``
-    and ``distance_s``, ``unlike`` as ``[from, to, delay_s, jitter_s, loss]``, ``seed``."""
+    and ``distance_s``, ``unlike`` as ``[from, to, delay_s, jitter_s, loses_one_in]``,
+    ``seed``."""
     setup: dict[str, Any] = json.loads(line)
     ports = setup["ports"]
     owners = {_packed(text): number for number, port in enumerate(ports) for text in port["addresses"]}
