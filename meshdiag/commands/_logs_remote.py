@@ -17,6 +17,7 @@ from meshdiag.verdict import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import tzinfo
 
     from meshdiag.commands._logs_run import Job
     from meshdiag.logs.record import Record
@@ -139,7 +140,7 @@ def _docker(job: Job, names: tuple[str, ...]) -> LogSource:
     from meshdiag.sources.docker import Docker
 
     labels = tuple(label.strip() for label in (job.flags.selector or "").split(",") if label.strip())
-    return Docker(containers=names, labels=labels, formats=job.formats)
+    return Docker(containers=names, labels=labels, formats=job.formats, zone=_zone(job))
 
 
 def _journal(job: Job, names: tuple[str, ...]) -> LogSource:
@@ -157,6 +158,7 @@ def _journal(job: Job, names: tuple[str, ...]) -> LogSource:
         files=() if folders else places,
         directory=folders[0] if folders else "",
         formats=job.formats,
+        zone=_zone(job),
     )
 
 
@@ -172,7 +174,15 @@ def _kubernetes(job: Job, names: tuple[str, ...]) -> LogSource:
         container=flags.container or "",
         previous=flags.previous,
         formats=job.formats,
+        zone=_zone(job),
     )
+
+
+def _zone(job: Job) -> tzinfo:
+    """The zone of times that name none, as for files. Where it is wrong, the time at which a line was taken counts."""
+    from meshdiag.logs.opening.reading import local_zone
+
+    return job.zone or local_zone()
 
 
 _SOURCES: dict[str, Callable[[Job, tuple[str, ...]], LogSource]] = {

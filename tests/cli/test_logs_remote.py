@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,25 @@ def test_the_journal_is_read_through_journalctl(tmp_path: Path):
     path = {"PATH": f"{fake.path.parent}:/usr/bin:/bin"}
     ran = run("logs", "--source", "journal", "--unit", "mesh", "-l", "error", "--since", "1h", environment=path)
     assert (ran.code, ran.stdout) == (0, "ERROR consensus n=2\n"), ran.stderr
+
+
+def test_times_without_a_zone_are_read_as_in_files(tmp_path: Path):
+    """A message that states its time and no zone is of this machine's, with --utc of UTC; where that cannot be, the time
+    counts at which the journal took it."""
+    taken = datetime.now(UTC).replace(microsecond=0)
+    stated = taken - timedelta(seconds=2)
+    local = stated.astimezone(timezone(timedelta(hours=9)))
+    entries = [
+        {"__REALTIME_TIMESTAMP": str(int(taken.timestamp() * 1e6)), "MESSAGE": f"{at:%Y-%m-%d %H:%M:%S},123 ERROR boom",
+         "PRIORITY": "6", "_TRANSPORT": "stdout", "_STREAM_ID": f"{at}", "_SYSTEMD_UNIT": "mesh.service"}
+        for at in (local, stated)
+    ]  # fmt: skip
+    fake = FakeProgram(tmp_path, "journalctl", Answer(stdout="".join(f"{json.dumps(one)}\n" for one in entries)))
+    there = {"PATH": f"{fake.path.parent}:/usr/bin:/bin", "TZ": "Asia/Tokyo"}
+    own, other = f"{stated:%Y-%m-%dT%H:%M:%S}.123Z", f"{taken:%Y-%m-%dT%H:%M:%SZ}"
+    for flags, expected in (((), [own, other]), (("--utc",), [other, own])):
+        ran = run("logs", "--source", "journal", "--since", "1h", "-o", "json", *flags, environment=there)
+        assert [json.loads(one)["ts"] for one in ran.stdout.splitlines()] == expected, ran.stderr
 
 
 @pytest.mark.parametrize(

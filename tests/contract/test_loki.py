@@ -210,9 +210,12 @@ def test_context_lines_are_those_of_the_same_stream() -> None:
         selection = Selection(since_ns=NOW - DAY, patterns=(Pattern("line 1[04]"),), before=1, after=1)
         records = asyncio.run(read(server, selection, tally))
         last = asyncio.run(read(server, Selection(since_ns=NOW - DAY, patterns=(Pattern("line 1"),), before=1, tail=1)))
+        asked = Selection(since_ns=NOW - DAY, patterns=(Pattern("line (4|5|11|17)$"),), before=1)
+        apart = asyncio.run(read(server, asked))
     assert [(record.raw, record.context) for record in records] == [
         (b"line 8", True), (b"line 10", False), (b"line 12", True), (b"line 14", False), (b"line 16", True)
     ]  # fmt: skip
+    assert [record.raw for record in apart if record.gap] == [b"line 9", b"line 15"]
     assert tally.matched == 2
     assert any("nothing is filtered there" in note for note in tally.notes)
     assert [record.raw for record in last] == [b"line 19"]

@@ -131,6 +131,23 @@ def test_records_beside_a_match_are_given_once_and_marked() -> None:
     assert (tally.records, tally.matched) == (10, 3)
 
 
+def test_what_is_left_out_between_matches_is_marked() -> None:
+    """The first of the records given behind others that were not is said to be apart, as in files; nothing is where no
+    neighbours are asked for, or nothing was left out."""
+    texts = ["1", "hit 2", "3", "4", "hit 5", "6", "7", "8", "hit 9", "10", "11", "12", "13", "hit 14"]
+
+    def apart(before: int, after: int) -> list[str]:
+        picker = Picker(Selection(patterns=(Pattern("hit"),), before=before, after=after), Tally())
+        got = [one for place, text in enumerate(texts) for one in picker.take([_record(place, text)])]
+        return [record.raw.decode() for record in got if record.gap]
+
+    assert apart(1, 1) == ["8", "13"]
+    assert apart(0, 1) == ["hit 5", "hit 9", "hit 14"]
+    assert apart(2, 1) == ["12"]
+    assert apart(0, 0) == []
+    assert apart(9, 9) == []
+
+
 async def test_head_and_tail_count_matches() -> None:
     """Neighbours come on top of what is counted."""
     picker = Picker(Selection(patterns=(Pattern("hit"),), after=1), Tally())

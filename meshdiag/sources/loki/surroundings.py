@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from meshdiag.logs.matching import Matcher
+from meshdiag.sources.streams.picking import Around
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 
 MOST_STREAMS: Final = 1000
 """Streams whose last lines are kept."""
-
-
-@dataclass(slots=True)
-class _Around:
-    """One stream: its lines before the next wanted one, and how many more are to be given out after the last."""
-
-    before: deque[Record]
-    after: int = 0
 
 
 async def with_context(
@@ -55,32 +47,19 @@ async def _groups(
 ) -> AsyncGenerator[list[Record], None]:
     """A wanted record with its surroundings, one after the other."""
     matcher = Matcher(selection)
-    streams: OrderedDict[str, _Around] = OrderedDict()
+    streams: OrderedDict[str, Around] = OrderedDict()
     group: list[Record] = []
     async for record in records:
-        around = streams.setdefault(record.file, _Around(deque(maxlen=selection.before)))
+        around = streams.setdefault(record.file, Around(selection.before, selection.after))
         streams.move_to_end(record.file)
         if len(streams) > MOST_STREAMS:
             streams.popitem(last=False)
-        if matcher.wants(record):
+        wanted = matcher.wants(record)
+        if wanted:
             tally.matched += 1
             if group:
                 yield group
-            group = [*_beside(around.before), record]
-            around.before.clear()
-            around.after = selection.after
-        elif around.after > 0:
-            around.after -= 1
-            group += _beside((record,))
-        else:
-            around.before.append(record)
+            group = []
+        group += around.take(record, wanted=wanted)
     if group:
         yield group
-
-
-def _beside(records: Iterable[Record]) -> list[Record]:
-    """Records that are given because they lie beside a wanted one."""
-    found = list(records)
-    for record in found:
-        record.context = True
-    return found

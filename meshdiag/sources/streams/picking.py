@@ -27,9 +27,7 @@ class Picker:
         self._matcher = Matcher(selection)
         self.tally = tally
         self._selection = selection
-        self._before: deque[Record] = deque(maxlen=selection.before)
-        self._after = selection.after
-        self._due = 0
+        self._around = Around(selection.before, selection.after)
 
     @property
     def sieve(self) -> Sieve | None:
@@ -44,18 +42,44 @@ class Picker:
         out: list[Record] = []
         for record in records:
             self.tally.records += 1
-            if self._matcher.wants(record):
-                self.tally.matched += 1
-                out.extend(map(_beside, self._before))
-                self._before.clear()
-                out.append(record)
-                self._due = self._after
-            elif self._due:
-                self._due -= 1
-                out.append(_beside(record))
-            else:
-                self._before.append(record)
+            wanted = self._matcher.wants(record)
+            self.tally.matched += wanted
+            out += self._around.take(record, wanted=wanted)
         return out
+
+
+class Around:
+    """The records of one log, each with those ``before`` and ``after`` it in that log where it is wanted. Sets
+    ``context`` and ``gap`` of those given out."""
+
+    def __init__(self, before: int, after: int) -> None:
+        self._before: deque[Record] = deque(maxlen=before)
+        self._after = after
+        self._due = 0
+        self._left_out = 0
+        self._given = False
+
+    def take(self, record: Record, *, wanted: bool) -> list[Record]:
+        """Take the next record; what is to be given out now, in order."""
+        if wanted:
+            found = [*map(_beside, self._before), record]
+            self._before.clear()
+            self._due = self._after
+        elif self._due:
+            self._due -= 1
+            found = [_beside(record)]
+        else:
+            self._left_out += len(self._before) == (self._before.maxlen or 0)
+            self._before.append(record)
+            return []
+        found[0].gap = self._given and self._left_out > 0 and self._asked
+        self._left_out, self._given = 0, True
+        return found
+
+    @property
+    def _asked(self) -> bool:
+        """Whether records beside the wanted ones are asked for at all."""
+        return bool(self._after or self._before.maxlen)
 
 
 def _beside(record: Record) -> Record:
