@@ -6,18 +6,18 @@ Credentials in a URL (``user:password@``) and its query are never shown: both ma
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from msgspec import Struct
 
 from meshdiag.urls import DEFAULT_PORTS, usual_url
 
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """An endpoint's URL taken apart. ``base`` ends without a slash and has neither credentials nor query;
     ``query`` are the parameters that belong to every request, ``userinfo`` is (user, password) or None."""
 

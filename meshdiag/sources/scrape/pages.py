@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin
+
+from msgspec import Struct
 
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
@@ -40,8 +41,7 @@ _PROMETHEUS = b"prometheus_tsdb_head_series"
 _MESH = (b"\nmesh_", b"\nconsensus_", b"\nfl_")
 
 
-@dataclass(frozen=True, slots=True)
-class NodePage:
+class NodePage(Struct, frozen=True):
     """One node's page at one moment. ``asked`` and ``answered``: epoch seconds (UTC). Either ``error`` says why
     there is none, or ``body`` holds it. ``date`` is the Date header."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
 
 from meshdiag.sources.http.failures import (
     ConnectError,
@@ -33,8 +34,7 @@ CONNECT_SHARE = 0.9
 """The part of the timeout that connecting may take, so that "no connection" and "no answer" can be told apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where one GET goes: ``path`` with its query; ``tls`` for https."""
 
     host: str

@@ -7,7 +7,7 @@ Source: RFC 9112 (HTTP/1.1), sections 2 to 8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from meshdiag.sources.http.failures import RemoteProtocolError
 
@@ -20,8 +20,7 @@ class TooLarge(RemoteProtocolError):
     """The body is longer than it may be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole response. ``headers`` have lower-case names; of a name that stands twice the values are joined."""
 
     status: int
