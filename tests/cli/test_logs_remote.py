@@ -112,7 +112,7 @@ def test_the_journal_is_read_through_journalctl(tmp_path: Path):
 
 
 def test_times_without_a_zone_are_read_as_in_files(tmp_path: Path):
-    """A message that states its time and no zone is of this machine's, with --utc of UTC; where that cannot be, the time
+    """A message that states its time and no zone is of this machine, with --utc of UTC; where that cannot be, the time
     counts at which the journal took it."""
     taken = datetime.now(UTC).replace(microsecond=0)
     stated = taken - timedelta(seconds=2)
