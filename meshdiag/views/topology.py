@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meshdiag.catalog import CONNECTION_DURATION, Unit
 from meshdiag.checks.links import latency_limit
 from meshdiag.checks.readings.links import by_name, read_links
-from meshdiag.checks.readings.reachability import Link, components, link
+from meshdiag.checks.readings.reachability import Link, components, link, reach
 from meshdiag.errors import SourceError
 from meshdiag.model import Column, Table, Verdict
 from meshdiag.units import human
@@ -116,7 +116,7 @@ class TopologyView:
 
     def graph(self, report: Report) -> Graph:
         """The graph with its vertices judged as the report judges them."""
-        worst = _worst(report)
+        worst = _worst(report) | self._cut_off()
         vertices = tuple(
             replace(one, verdict=found[0], trouble=found[1]) if (found := worst.get(one.instance)) else one
             for one in self._vertices.values()
@@ -124,6 +124,18 @@ class TopologyView:
         alive = [(edge.one, edge.other) for edge in self._edges if edge.state in (Link.UP, REPORTED)]
         title = f"Agent Mesh {report.context}: {len(vertices)} nodes, {len(self._edges)} links"
         return Graph(title, vertices, self._edges, report.verdict, components(self._vertices, alive))
+
+    def _cut_off(self) -> dict[str, tuple[Verdict, str]]:
+        """The nodes of parts that are cut off, by instance: their finding is about the part."""
+        if self._links is None:
+            return {}
+        links = self._links
+        return {
+            links.nodes[name].instance: (Verdict.FAIL, "cut off from the larger part of the mesh")
+            for cut in reach(tuple(links.nodes), links.answers).cuts
+            if len(cut.nodes) > 1
+            for name in cut.nodes
+        }
 
     async def _seen(self, inputs: Inputs) -> dict[tuple[str, str], Edge]:
         """The links as the nodes see them, where they were let look."""

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 def to_dot(graph: Graph) -> str:
     """The graph as one undirected graph; a link that works one way alone has an arrow."""
+    layout = "circo" if len(graph.parts) < 2 else "fdp"  # of the two only fdp keeps clusters apart
     lines = [
         "graph mesh {",
-        f"  graph [label={_quoted(graph.title)}, labelloc=t, layout=circo, overlap=false];",
+        f"  graph [label={_quoted(graph.title)}, labelloc=t, layout={layout}, overlap=false];",
         '  node [style=filled, fontname="sans-serif"];',
         '  edge [fontname="sans-serif", fontsize=10];',
         *_nodes(graph),

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from meshdiag.views.topology import Graph
 
-SPACING = 64.0
+SPACING = 96.0
 """Pixels between two neighbours on a circle."""
-SMALLEST = 70.0
-MARGIN_X, MARGIN_Y = 170.0, 60.0
+SMALLEST = 120.0
+MARGIN_X, MARGIN_Y = 150.0, 60.0
 """Around a circle, for the names that stand outside of it."""
-ROW = 1400.0
+ROW = 1500.0
 """Parts are set side by side up to this width."""
 
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 SIZE = 13.0
 """Half the width of a node."""
-FEW = 30
+FEW = 12
 """So many links may all bear their times; of more only those with trouble do."""
-CROWD = 60
-"""More links with trouble than this are drawn thin, and bear no words."""
+CROWD = 8
+"""More links with trouble than this are drawn thin, and bear no words: they are one trouble."""
 HEAD = 28.0
 
 
@@ -71,7 +71,7 @@ def _links(graph: Graph, placed: Layout) -> Iterator[str]:
     for edge in order:
         yield _line(edge, placed.spots[edge.one], placed.spots[edge.other], crowded)
     for edge in order:
-        bears = len(order) <= FEW or (edge.verdict is not Verdict.PASS and not crowded)
+        bears = len(order) <= FEW if edge.verdict is Verdict.PASS else not crowded
         if edge.label and bears:
             yield _word(edge, placed.spots[edge.one], placed.spots[edge.other])
 
@@ -101,7 +101,7 @@ def sentence(edge: Edge) -> str:
 
 def _word(edge: Edge, one: Spot, other: Spot) -> str:
     """The label of a link, a third of the way along it: in the middle of a circle all links meet."""
-    x, y = one.x + (other.x - one.x) * 0.36, one.y + (other.y - one.y) * 0.36
+    x, y = one.x + (other.x - one.x) * 0.3, one.y + (other.y - one.y) * 0.3
     colour = "#37474f" if edge.verdict is Verdict.PASS else "#8e0000"
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" dy="4" text-anchor="middle" font-size="11" fill="{colour}" stroke="#fff" '
