@@ -13,7 +13,7 @@ from meshdiag.checks.readings.certificates.truth import served_certificates
 from meshdiag.checks.security import before, growth
 from meshdiag.errors import SourceError
 from meshdiag.model import Column, Table, Verdict
-from meshdiag.views.columns import ask_columns, node_cells
+from meshdiag.views.columns import node_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ COLUMNS = (
     Column("message", "in full", detail=True),
 )
 """The order is that of importance: what does not fit a terminal is left out from the end."""
+PER_SECOND = {"attacks": Column("attacks", "attacks", "number", Unit.PER_SECOND)}
 DAY_S = 86_400.0
 IN_WORDS = {
     "security.auth-failures": "logins fail",
@@ -66,14 +67,27 @@ async def security_view(inputs: Inputs) -> Table:
     }
     if inputs.metrics.history:
         questions["auth_failures_before"] = before(job)
-    roster, columns, served = await asyncio.gather(inputs.roster(), ask_columns(inputs, questions), _served(inputs))
-    attacks = columns["attacks"]
-    columns["attacks"] = {one: float(round(value)) for one, value in attacks.items()}
+    roster, served, *answers = await asyncio.gather(
+        inputs.roster(), _served(inputs), *(_values(inputs, query) for query in questions.values())
+    )
+    columns = dict(zip(questions, answers, strict=True))
+    if inputs.metrics.history:
+        columns["attacks"] = {one: float(round(value)) for one, value in columns["attacks"].items()}
     rows = [
         node_cells(node, columns) | {"cert_days": served.get(node.instance), "up": node.up}
         for node in roster.nodes.values()
     ]
-    return Table(COLUMNS, tuple(rows), noun="security", keys=("name", "role", "instance"))
+    # Two looks at a page tell how fast a counter grows, not by how much it has grown over the window.
+    columns_shown = COLUMNS if inputs.metrics.history else tuple(PER_SECOND.get(one.key, one) for one in COLUMNS)
+    return Table(columns_shown, tuple(rows), noun="security", keys=("name", "role", "instance"))
+
+
+async def _values(inputs: Inputs, query: str) -> dict[str, float]:
+    """A value by instance; none where it cannot be asked (rates from a single look): the checks say why."""
+    try:
+        return (await inputs.metrics.instant(query, inputs.at)).by("instance")
+    except SourceError:
+        return {}
 
 
 async def _served(inputs: Inputs) -> dict[str, float]:
