@@ -135,11 +135,13 @@ def selections(draw: st.DrawFn) -> Selection:
 
 @pytest.fixture(params=["small inputs", "large inputs"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both ways to look for candidates, the one for large inputs on small ones too."""
+    """Both ways to look for candidates, the one for large inputs on small ones too, in a buffer that must grow."""
     if request.param == "large inputs":
         monkeypatch.setattr(prefilter, "SMALL_BYTES", 0)
         monkeypatch.setattr(prefilter, "EVERYWHERE", 1e9)
         monkeypatch.setattr(scanning, "MANY", 1)
+        monkeypatch.setattr(scanning, "LARGE_BYTES", 0)
+        monkeypatch.setattr(blocks, "HELD_BYTES", 64)
         monkeypatch.setattr(blocks, "MANY_SLICES", 1)
     yield
 

@@ -52,9 +52,9 @@ class OpenLog:
         file: LogFile,
         tally: Tally,
         *,
+        sizes: Sizes,
         formats: Sequence[Format] = (),
         zone: tzinfo | None = None,
-        sizes: Sizes | None = None,
     ) -> None:
         self.file = file
         self.tally = tally
@@ -115,13 +115,14 @@ class OpenLog:
         if not self.seekable:
             return Blocks(self._ahead(), self.format.starts, self.tally, self.sizes, 0, buffer, self._watch)
         first = self.begin if begin is None else begin
+        last = self.size if end is None else end
         return Blocks(
-            _region(self._descriptor, first, self.size if end is None else end),
+            _region(self._descriptor, first, last),
             self.format.starts,
             self.tally,
             self.sizes,
             first,
-            buffer,
+            self.sizes.buffer(last - first) if buffer is None else buffer,
             self._watch,
         )
 

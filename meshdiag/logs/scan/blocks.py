@@ -2,13 +2,13 @@
 
 A fresh ``bytes`` for each block costs more than the search in it, and a mapped file dies with the process when the
 file is truncated under it. So one buffer is filled, cut before its last record (whose continuation lines may
-still come), and what is left moves to the front.
+still come), and what is left moves to the front. A record that is longer than there is room for makes it larger.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,23 +28,32 @@ MANY_SLICES = 1000
 SLACK_BYTES = 256
 """So much of what lies behind a block is copied with it."""
 
+HELD_BYTES = 256 * 1024
+"""Of a record that goes on in the next block, so much has room in a buffer from the beginning."""
+
 HEADER_BYTES = 4096
 """The part of an endless line that must be there to judge whether it begins a record."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Sizes:
+class Sizes(NamedTuple):
     """How much is read at once, and how much of a record is kept (bytes)."""
 
     block: int = BLOCK_BYTES
     record: int = RECORD_BYTES
 
-    def buffer(self) -> bytearray:
-        """A buffer for blocks: what is held of a record, what is read behind it, a newline."""
-        return bytearray(self.block + self.record + SLACK_BYTES)
+    def buffer(self, size: int | None = None) -> bytearray:
+        """A buffer for the blocks of so much (of any size when None), with room for usual records that go on behind
+        what is read at once. Memory that was never used is dear: a small log gets a small one."""
+        usual = self.block + min(self.record, HELD_BYTES)
+        return bytearray(min(usual, self.most if size is None else size + HEADER_BYTES) + SLACK_BYTES)
+
+    @property
+    def most(self) -> int:
+        """As much as is ever held: of a record that goes on, and what is read behind it."""
+        return self.block + self.record
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Block:
     """Whole records: ``buffer[:end]``, each line ended by a newline. Valid until the next block is asked for.
 
@@ -115,10 +124,19 @@ class Blocks:
     def _fill(self) -> int:
         """Read more behind what is held; how much came."""
         room = min(self._held + self._sizes.block, len(self._buffer) - SLACK_BYTES)
+        if room - self._held < min(HEADER_BYTES, self._sizes.block) and len(self._buffer) < self._sizes.most:
+            room = self._grow()
         count = self._read(self._view[self._held : room]) if room > self._held else 0
         self._held += count
         self._tally.bytes_read += count
         return count
+
+    def _grow(self) -> int:
+        """Take the largest buffer; where what is read next may end in it."""
+        larger = bytearray(self._sizes.most + SLACK_BYTES)
+        larger[: self._held] = self._view[: self._held]
+        self._buffer, self._view = larger, memoryview(larger)
+        return min(self._held + self._sizes.block, self._sizes.most)
 
     def _looked(self) -> int:
         """Let the watch look at what was read; where the last lines begin that are better read with what follows."""

@@ -52,7 +52,7 @@ class Copier:
     def __init__(self, job: Search, out_fd: int | None) -> None:
         self._job = job
         self._out = out_fd
-        self._buffer = job.sizes.buffer()
+        self._buffer = bytearray()
         self._held: list[bytes] = []
         self._size = 0
         self._aside: list[bytes] | None = None
@@ -66,10 +66,11 @@ class Copier:
             return
         with log, _without_collector():
             if not log.seekable:
-                self._through(log.blocks(buffer=self._buffer), self._job.scanner(log, log.size), prompt=True)
+                self._through(log.blocks(), self._job.scanner(log, log.size), prompt=True)
                 return
             begin, end = self._job.window(log)
             scanner = self._job.scanner(log, end - begin)
+            self._buffer = self._job.sizes.buffer(end - begin)
             if end - begin < PARALLEL_BYTES or not _two():
                 self._through(log.blocks(begin, end, self._buffer), scanner)
             else:
