@@ -67,9 +67,8 @@ async def security_view(inputs: Inputs) -> Table:
     }
     if inputs.metrics.history:
         questions["auth_failures_before"] = before(job)
-    roster, served, *answers = await asyncio.gather(
-        inputs.roster(), _served(inputs), *(_values(inputs, query) for query in questions.values())
-    )
+    values = asyncio.gather(*(_values(inputs, query) for query in questions.values()))
+    roster, served, answers = await asyncio.gather(inputs.roster(), _served(inputs), values)
     columns = dict(zip(questions, answers, strict=True))
     if inputs.metrics.history:
         columns["attacks"] = {one: float(round(value)) for one, value in columns["attacks"].items()}
