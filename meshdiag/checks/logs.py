@@ -36,6 +36,7 @@ LEAST_COVERED_S = 60.0
 LOG = "log"
 """The subject of a finding about the files as a whole."""
 SHOWN_KINDS = 3
+KIND_LENGTH = 100
 SHOWN_FILES = 4
 BYZANTINE = "byzantine"
 _ACCUSED = re.compile(
@@ -138,7 +139,7 @@ def judge_kinds(kinds: Sequence[Recurring], least: int) -> list[Finding]:
     """A finding that names the new kinds, none where there are too few to speak of."""
     if not kinds:
         return []
-    named = "; ".join(f"{one.text} ({one.count})" for one in kinds[:SHOWN_KINDS])
+    named = "; ".join(f"{_brief(one.text)} ({one.count})" for one in kinds[:SHOWN_KINDS])
     more = f" and {len(kinds) - SHOWN_KINDS} more" if len(kinds) > SHOWN_KINDS else ""
     said = "a kind of error is new" if len(kinds) == 1 else f"{len(kinds)} kinds of error are new"
     verdict = Verdict.WARN if least and len(kinds) >= least else Verdict.PASS
@@ -146,6 +147,11 @@ def judge_kinds(kinds: Sequence[Recurring], least: int) -> list[Finding]:
     last = max((one.last_ns for one in kinds if one.last_ns is not None), default=None)
     seen = None if last is None else moment_of(last)
     return [Finding(LOG, verdict, f"{said}: {named}{more}", float(len(kinds)), "count", bound, seen)]
+
+
+def _brief(text: str) -> str:
+    """As much of a message as tells one kind from another."""
+    return text if len(text) <= KIND_LENGTH else f"{text[: KIND_LENGTH - 3]}..."
 
 
 def sum_up(findings: list[Finding], log: ErrorLog, before: ErrorLog | None) -> str:

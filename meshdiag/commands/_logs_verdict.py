@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.source import LogSource
 
 
-HINT = "what recurs and what is new: the same with --top, with --new-since 1h"
+HINT = "the same with --top shows what recurs, with --new-since 1h what is new"
 """The next step for whoever has the lines themselves before their eyes."""
 
 BLIND = "look further back with --since, or where the lines are: a path, --source loki, docker, journal, kubernetes"

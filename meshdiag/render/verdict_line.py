@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from typing import TYPE_CHECKING, TextIO
 
 from meshdiag.model import Verdict
@@ -29,33 +31,48 @@ SYMBOLS = {
 }
 MOST = 8
 """Findings that are shown, the worst first."""
+NARROWEST = 30
 
 
 def verdict_text(verdict: Verdict, outcome: Outcome, check: Check, stream: TextIO) -> str:
-    """The lines, each with its line break: ``✗ FAIL logs.errors: trainer-2 logs many errors (50/min)``."""
+    """The lines, each with its line break: ``✗ FAIL logs.errors: trainer-2 logs many errors (50/min)``. On a terminal
+    they end between words."""
     encoding, colour = stream.encoding or "utf-8", wanted(stream)
     ascii_only = encodable("✗→", encoding) != "✗→"
 
     def safe(text: str) -> str:
         return encodable(one_line(text), encoding)
 
-    def head(of: Verdict) -> str:
-        word = f"{SYMBOLS[of][ascii_only]} {of.upper()}"
-        return paint(word, STYLES[of]) if colour else word
+    width = max(shutil.get_terminal_size((80, 24)).columns, NARROWEST) if stream.isatty() else None
 
-    lines = [f"{head(verdict)} {check.id}: {safe(outcome.summary)}"]
+    def headed(of: Verdict, text: str, before: str = "") -> str:
+        word = f"{SYMBOLS[of][ascii_only]} {of.upper()}"
+        shown = _folded(f"{before}{word} {text}", len(before) + 2, width)
+        return shown.replace(word, paint(word, STYLES[of]), 1) if colour else shown
+
+    lines = [headed(verdict, f"{check.id}: {safe(outcome.summary)}")]
     bad = sorted(
         (one for one in outcome.findings if one.verdict not in (Verdict.PASS, Verdict.SKIP)),
         key=lambda one: (-one.verdict.severity, -(one.value or 0.0)),
     )
     if len(bad) > 1:
-        lines += [f"  {head(one.verdict)} {safe(_finding(one))}" for one in bad[:MOST]]
+        lines += [headed(one.verdict, safe(_finding(one)), "  ") for one in bad[:MOST]]
         if len(bad) > MOST:
             lines.append(f"  and {len(bad) - MOST} more")
     if verdict not in (Verdict.PASS, Verdict.SKIP) and check.runbook:
         arrow = "->" if ascii_only else "→"
-        lines.append(f"  {arrow} {safe(outcome.hint or check.hint)}; runbook {check.runbook}")
+        hint = f"  {arrow} {safe(outcome.hint or check.hint)}; runbook {check.runbook}"
+        lines.append(_folded(hint, 2 + len(arrow) + 1, width))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _folded(text: str, indent: int, width: int | None) -> str:
+    """Text in lines of a width, those behind the first indented; as it is without a width."""
+    if width is None:
+        return text
+    return "\n".join(
+        textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False, drop_whitespace=True)
+    )
 
 
 def _finding(one: Finding) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -346,6 +347,22 @@ def test_a_new_kind_of_error_is_a_warning(tmp_path):
     assert ran.code == 1
     assert "disk quota exceeded" in ran.stdout
     assert "is lost" not in ran.stdout
+
+
+def test_a_verdict_on_a_terminal_ends_its_lines_between_words(tmp_path):
+    """A long verdict is folded to the terminal's width, marked up as before; through a pipe it stays one line."""
+    said = "the supercalifragilistic dependency of the bootstrap node refuses every connection that is tried by it"
+    path = write(tmp_path / "a.log", recent("ERROR", 1, said, spread=60), recent("INFO", 60, spread=7200))
+    shown = on_terminal("logs", str(path), "--errors", "-q", size=(40, 60))
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip("\r") for line in shown.output.split("\n") if line.strip()]
+    assert shown.code == 1
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 60
+    assert lines[0].startswith("! WARN logs.errors: ")
+    assert all(line.startswith("  ") for line in lines[1:])
+    piped = logs(path, "--errors", "-q").stdout
+    assert set(" ".join(lines).split()) == set(piped.split())
+    assert len(piped.splitlines()) == 2
 
 
 def test_an_old_file_is_judged_by_its_own_end(text):
