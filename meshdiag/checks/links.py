@@ -75,7 +75,7 @@ async def symmetry(inputs: Inputs) -> Outcome:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
     findings, pairs = judge_symmetry(links, latency_limit(inputs, links), times=_times(inputs.options))
-    return Outcome(findings, summary(findings), evidence(inputs, links, pairs))
+    return _outcome(findings, evidence(inputs, links, pairs))
 
 
 @check(
@@ -91,7 +91,7 @@ async def loss(inputs: Inputs) -> Outcome:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
     findings, pairs = judge_loss(links, latency_limit(inputs, links))
-    return Outcome(findings, summary(findings), evidence(inputs, links, pairs))
+    return _outcome(findings, evidence(inputs, links, pairs))
 
 
 @check(
@@ -109,6 +109,12 @@ async def link_latency(inputs: Inputs) -> Outcome:
     links = await read_links(inputs)
     findings, pairs = judge_latency(links, inputs.threshold, times=_times(inputs.options))
     return Outcome(findings, summary(findings, _timed(links, findings)), evidence(inputs, links, pairs))
+
+
+def _outcome(findings: Sequence[Finding], shown: tuple[Evidence, ...]) -> Outcome:
+    """The outcome of these findings; skipped where they are about nothing else."""
+    skipped = all(finding.verdict is Verdict.SKIP for finding in findings)
+    return Outcome(tuple(findings), summary(findings), shown, verdict=Verdict.SKIP if skipped else None)
 
 
 def _times(options: Mapping[str, Any]) -> float:

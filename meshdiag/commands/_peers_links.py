@@ -28,6 +28,8 @@ DRAWN = ("dot", "svg", "html")
 """Formats of --graph alone."""
 CHECKS = ("links.*",)
 GRAPH_CHECKS = ("nodes.up", "peers.count")
+FROM_HERE = {"methods": "--method", "interval": "--interval", "watch": "--watch"}
+"""Flags of ``peers`` that mean nothing to the exporters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,9 @@ def refuse_link_flags(flags: Flags, links: LinkFlags, *, targets: bool) -> None:
             "--matrix and --graph look at the links between the mesh's own nodes, so they take no TARGET",
             hint="--from and --to choose among the nodes",
         )
+    for name, flag in FROM_HERE.items():
+        if _typed(click.get_current_context(), name):
+            raise UsageError(f"{flag} is for probing from here, which --matrix and --graph do not")
     if flags.at:
         raise UsageError("a probe shows the present, so --matrix and --graph go without --at")
 
@@ -180,13 +185,15 @@ def _fits(labels: Mapping[str, str], end: str, patterns: tuple[str, ...]) -> boo
 
 
 def _draw(report: Report, view: Any, fmt: str, fail_on: str) -> int:
-    """Print the drawing; the verdict is the exit code, and notes go to stderr, for the drawing stands alone."""
+    """Print the drawing; the verdict is the exit code. What was found goes to stderr, for the drawing stands alone."""
     from meshdiag.model import ExitCode, Verdict
     from meshdiag.render.graph import draw
+    from meshdiag.render.ranking import BAD
     from meshdiag.render.safe import encodable, one_line
 
     graph = view.graph(report)
     sys.stdout.write(encodable(draw(graph, fmt), sys.stdout.encoding or "utf-8"))
-    for note in report.notes:
-        click.echo(f"meshdiag: {one_line(note)}", err=True)
+    bad = [f"{one.verdict.upper()} {one.id}: {one.summary}" for one in report.results if one.verdict in BAD]
+    for said in (*bad, *report.notes):
+        click.echo(f"meshdiag: {one_line(said)}", err=True)
     return ExitCode.of(report.verdict, Verdict(fail_on))

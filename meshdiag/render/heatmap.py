@@ -32,6 +32,7 @@ CUT_OFF = {False: "✗", True: "x"}
 UNKNOWN, OWN = "?", "."
 TIMES = "123456789"
 MORE = "+"
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,18 @@ class Grid:
         row = self.cells.get((one, other))
         return None if row is None else Verdict(row["verdict"])
 
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The places of the names that look at others."""
+        looking = {one for one, _ in self.cells}
+        return tuple(place for place, name in enumerate(self.names) if name in looking)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The places of the names that are looked at."""
+        seen = {other for _, other in self.cells}
+        return tuple(place for place, name in enumerate(self.names) if name in seen)
+
     def troubled(self, name: str) -> bool:
         """Whether a row has anything to see."""
         return any(self.verdict(name, other) not in (None, Verdict.PASS) for other in self.names)
@@ -68,15 +81,16 @@ def print_heatmap(page: Page, table: Table, *, width: int | None, whole: bool = 
     look, grid = page.look, Grid.of(table)
     label = max(min(max(cell_len(look.plain(name)) for name in grid.names), LONGEST_NAME), 4) + _digits(grid) + 1
     room = None if width is None else max(width - label, CELL)
-    fine = room is None or room >= CELL * len(grid.names)
-    per_cell = CELL if fine else 2 if room is not None and room >= 2 * len(grid.names) else 1
+    places = grid.columns
+    fine = room is None or room >= CELL * len(places)
+    per_cell = CELL if fine else 2 if room is not None and room >= 2 * len(places) else 1
     label += per_cell == 1
     title = table.title if fine else _compact_title(table, grid)
     page.prose(look.text(title, STRONG))
     shown = _shown(grid, whole)
-    columns = len(grid.names) if room is None else max(room // per_cell, 1)
-    for start in range(0, len(grid.names), columns):
-        band = range(start, min(start + columns, len(grid.names)))
+    columns = len(places) if room is None else max(room // per_cell, 1)
+    for start in range(0, len(places), columns):
+        band = places[start : start + columns]
         for line in _header(grid, band, label, per_cell):
             page.add(line)
         for place in shown:
@@ -87,10 +101,9 @@ def print_heatmap(page: Page, table: Table, *, width: int | None, whole: bool = 
 
 def _shown(grid: Grid, whole: bool) -> list[int]:
     """The places of the rows that are drawn."""
-    everyone = range(len(grid.names))
-    if whole or len(grid.names) <= MOST_ROWS:
-        return list(everyone)
-    return [place for place in everyone if grid.troubled(grid.names[place])][:MOST_ROWS]
+    if whole or len(grid.rows) <= MOST_ROWS:
+        return list(grid.rows)
+    return [place for place in grid.rows if grid.troubled(grid.names[place])][:MOST_ROWS]
 
 
 def _compact_title(table: Table, grid: Grid) -> str:
@@ -98,7 +111,7 @@ def _compact_title(table: Table, grid: Grid) -> str:
     return f"{table.title.partition(', in ')[0]}, in times the median ({usual})"
 
 
-def _header(grid: Grid, band: range, label: int, per_cell: int) -> list[Text]:
+def _header(grid: Grid, band: Sequence[int], label: int, per_cell: int) -> list[Text]:
     """The numbers of the columns: whole above wide cells, digit below digit above narrow ones."""
     if per_cell == CELL:
         return [Text(" " * label + "".join(f"{place + 1:>{CELL}}" for place in band), DIM)]
@@ -110,7 +123,7 @@ def _header(grid: Grid, band: range, label: int, per_cell: int) -> list[Text]:
     return [line for line in lines if line.plain]
 
 
-def _line(look: Look, grid: Grid, place: int, band: range, label: int, per_cell: int) -> Text:
+def _line(look: Look, grid: Grid, place: int, band: Sequence[int], label: int, per_cell: int) -> Text:
     """A node's number and name, and its view of the columns of a band."""
     one = grid.names[place]
     digits = _digits(grid)
@@ -181,19 +194,28 @@ def _legend(look: Look, grid: Grid, shown: Sequence[int]) -> list[Text]:
         signs.append(f"{CUT_OFF[look.ascii_only]} no way through")
     if Verdict.UNKNOWN in verdicts:
         signs.append(f"{UNKNOWN} could not be asked")
-    if len(grid.cells) < len(grid.names) * (len(grid.names) - 1):
+    pairs = len(grid.rows) * len(grid.columns) - len(set(grid.rows) & set(grid.columns))
+    if len(grid.cells) < pairs:
         signs.append("blank: not probed")
     lines = [Text("   ".join(signs), DIM)] if signs else []
     drawn = set(shown)
-    if missing := len(grid.names) - len(drawn):
+    if missing := len(grid.rows) - len(drawn):
         lines.append(Text(f"{missing:,} rows are not drawn (-v draws them all, -o csv has them)", DIM))
-        meant = {
-            column
-            for place in shown
-            for column, other in enumerate(grid.names)
-            if column not in drawn and grid.verdict(grid.names[place], other) not in (None, Verdict.PASS)
-        }
-        names = ", ".join(f"{column + 1} {look.plain(grid.names[column], 40)}" for column in sorted(meant)[:20])
-        if names:
-            lines.append(Text(f"columns: {names}", DIM))
+    unnamed = {
+        column
+        for place in shown
+        for column in grid.columns
+        if column not in drawn and _worth_a_name(grid, place, column)
+    }
+    if unnamed:
+        names = ", ".join(
+            f"{column + 1} {look.plain(grid.names[column], 40)}" for column in sorted(unnamed)[:MOST_NAMES]
+        )
+        lines.append(Text(f"columns: {names}", DIM))
     return lines
+
+
+def _worth_a_name(grid: Grid, place: int, column: int) -> bool:
+    """Whether a column without a row of its own is named: always where there are few, else where it is in trouble."""
+    verdict = grid.verdict(grid.names[place], grid.names[column])
+    return verdict is not None and (len(grid.columns) <= MOST_NAMES or verdict is not Verdict.PASS)

@@ -33,7 +33,6 @@ COLUMNS = (
     Column("resent", "resent", "number", Unit.COUNT),
     Column("from_role", "from role"),
     Column("to_role", "to role"),
-    Column("phases", "phases"),
 )
 NEEDS = ("metrics", "blackbox")
 TITLE = "each row is one node's view of the others, in ms"

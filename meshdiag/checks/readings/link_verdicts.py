@@ -144,6 +144,8 @@ def judge_symmetry(links: Links, limit_s: float, *, times: float) -> tuple[tuple
     answers = links.answers
     found = reach(tuple(links.nodes), answers)
     both_ways = [pair for pair in answers if pair[::-1] in answers]
+    if not any(pair[::-1] in links.chosen for pair in links.chosen):
+        return (Finding(MESH, Verdict.SKIP, "not looked at: of each link one direction alone was chosen"),), []
     if not both_ways:
         return (Finding(MESH, Verdict.UNKNOWN, "no link was seen from both of its ends"),), []
     cut = {name for one in found.cuts for name in one.nodes} | {end.name for end in found.poor}
