@@ -452,19 +452,16 @@ def test_a_users_broken_format_is_refused(regex: str, said: str) -> None:
 
 
 def test_a_level_that_comes_late_is_found() -> None:
-    """Levels count where the sample had none, or none in capitals: right behind the time, or at the start of text
-    without times."""
+    """Levels count where the sample had none: right behind the time, or set apart at the start of text without
+    times, as they would if the sample had held one."""
     stamped = [b"2025-06-01T00:00:00Z said so"] * 300
     assert detect(stamped, HINTS).level(b"2025-06-01T00:00:00Z ERROR said") is Level.ERROR
     assert detect(stamped, HINTS).level(b"2025-06-01T00:00:00Z errors said") is None
     noted = [b"2025-06-01T00:00:00.1Z 0 [Note] [MY-1] said"] * 300
     assert detect(noted, HINTS).level(b"2025-06-01T00:00:00.1Z 0 [ERROR] [MY-2] said") is Level.ERROR
     plain = detect([b"said so"] * 300, HINTS)
-    assert [plain.level(line) for line in (b"ERROR: said", b"[FATAL] said", b"error: said")] == [
-        Level.ERROR,
-        Level.FATAL,
-        None,
-    ]
+    late = (b"ERROR: said", b"[FATAL] said", b"error: said", b"an error: said")
+    assert [plain.level(line) for line in late] == [Level.ERROR, Level.FATAL, Level.ERROR, None]
 
 
 def test_a_broken_object_gives_what_it_begins_with() -> None:

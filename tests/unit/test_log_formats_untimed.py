@@ -33,6 +33,26 @@ def test_a_level_is_read_where_there_is_no_time(
 
 
 @pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "2026-11-22T20:00:00.123456789Z stderr F {}",
+        '{{"log":"{}\\n","stream":"stderr","time":"2026-11-22T20:00:00.123456789Z"}}',
+    ],
+)
+def test_plain_lines_in_containers_state_a_level_as_they_do_elsewhere(around: str) -> None:
+    """A level word set apart at the start of a line counts, whatever is written around the line and however late it is
+    met; that a line went to stderr is no level."""
+    lines = [around.format(text).encode() for text in ("starting", "listening", "done")]
+    said = {
+        "error: cannot bind": Level.ERROR, "WARNING: low": Level.WARN, "[Error] boom": Level.ERROR,
+        "panic: no": Level.FATAL, "went to stderr": None, "no error: fine": None,
+    }  # fmt: skip
+    form = detect(lines, HINTS)
+    assert {text: form.parse(around.format(text).encode()).level for text in said} == said
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         [b"hello", b"world", b"ERROR in a sentence of its own"],

@@ -169,8 +169,8 @@ def leveled(styles: frozenset[Style]) -> Header:
     return Header("text without times", lead, None, b"", levels, word_marks(styles))
 
 
-PLAIN = leveled(frozenset({Style.UPPER}))
-"""For text of which nothing is known."""
+PLAIN = leveled(EVERY_STYLE)
+"""For text of which nothing is known: a level may come up late, in any style."""
 
 
 def worded() -> Header:
