@@ -19,6 +19,8 @@ PACKAGES = {
     "blackbox-exporter": ("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
     "ping": ("ping", "iputils-ping"),
     "nsenter": ("nsenter", "util-linux"),
+    "setpriv": ("setpriv", "util-linux"),
+    "ip": ("ip", "iproute2"),
     "journalctl": ("journalctl", "systemd"),
 }
 """Our name for a program, its file, and the Debian package that holds it."""

@@ -412,7 +412,7 @@ def test_probing_imports_nothing_before_it_is_used() -> None:
     """A run that probes nothing does not pay for it."""
     import subprocess
 
-    code = "import sys, meshdiag.session; print([name for name in sys.modules if 'probing' in name])"
+    code = "import sys, meshdiag.sources.probing; print([name for name in sys.modules if 'probing' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "meshdiag.sources.probing.prober" in done.stdout
     assert "looking" not in done.stdout
