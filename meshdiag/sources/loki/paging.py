@@ -42,52 +42,42 @@ class Pager:
     cap: int = CAP
     longest_ns: int = LONGEST_NS
 
-    async def forward(
+    def forward(
         self, query: str, start_ns: int, end_ns: int, tally: Tally, want: int | None = None
     ) -> AsyncGenerator[list[Entry], None]:
         """Every line of the window, oldest first. ``want``: how many the caller hopes to need, so that no more are
         fetched than that at once."""
-        start = start_ns
-        while start < end_ns:
-            end = min(end_ns, start + self.longest_ns)
-            try:
-                page, full = await self._ask(query, start, end, self._limit(want), tally, newest_first=False)
-            except SourceError as error:
-                self._shorten(error, end - start, tally)
-                continue
-            entries = page.entries
-            if not full:
-                yield entries
-                start = end
-            elif entries[0].time_ns == (last := entries[-1].time_ns):
-                yield await self._nanosecond(query, last, tally)
-                start = last + 1
-            else:
-                yield [one for one in entries if one.time_ns < last]
-                start = last
+        return self._pages(query, start_ns, end_ns, tally, want, newest_first=False)
 
-    async def backward(
+    def backward(
         self, query: str, start_ns: int, end_ns: int, tally: Tally, want: int | None = None
     ) -> AsyncGenerator[list[Entry], None]:
         """The same from the end of the window: each list oldest first, each before the one given last."""
-        end = end_ns
-        while start_ns < end:
-            start = max(start_ns, end - self.longest_ns)
+        return self._pages(query, start_ns, end_ns, tally, want, newest_first=True)
+
+    async def _pages(
+        self, query: str, start: int, end: int, tally: Tally, want: int | None, *, newest_first: bool
+    ) -> AsyncGenerator[list[Entry], None]:
+        while start < end:
+            begin = max(start, end - self.longest_ns) if newest_first else start
+            until = end if newest_first else min(end, start + self.longest_ns)
             try:
-                page, full = await self._ask(query, start, end, self._limit(want), tally, newest_first=True)
+                page, full = await self._ask(query, begin, until, self._limit(want), tally, newest_first=newest_first)
             except SourceError as error:
-                self._shorten(error, end - start, tally)
+                self._shorten(error, until - begin, tally)
                 continue
-            entries = page.entries
-            if not full:
-                yield entries
-                end = start
-            elif entries[-1].time_ns == (first := entries[0].time_ns):
-                yield await self._nanosecond(query, first, tally)
-                end = first
-            else:
-                yield [one for one in entries if one.time_ns > first]
-                end = first + 1
+            entries, edge = page.entries, begin if newest_first else until
+            if full:
+                last = entries[0 if newest_first else -1].time_ns
+                alone = entries[0].time_ns == entries[-1].time_ns
+                if alone:
+                    entries = await self._nanosecond(query, last, tally)
+                else:
+                    entries = [one for one in entries if one.time_ns != last]
+                # A window's beginning belongs to it, its end does not: whether this nanosecond is still to come.
+                edge = last + (alone is not newest_first)
+            yield entries
+            start, end = (start, edge) if newest_first else (edge, end)
 
     def _limit(self, want: int | None) -> int:
         """One more than wanted, because the lines of the last nanosecond are put aside."""
