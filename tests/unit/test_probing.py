@@ -23,7 +23,7 @@ from meshdiag.sources.probing.troubles import of_error, of_icmp
 from tests.faulty import faulty
 
 T = ProbeTrouble
-QUICK = {"count": 3, "interval_s": 0.0, "timeout_s": 0.4}
+QUICK = {"count": 3, "interval_s": 0.0, "timeout_s": 0.25}
 Serve = Callable[[socket.socket], None]
 
 
