@@ -26,6 +26,10 @@ WORDS_LIMIT = 200
 """Characters of the worst finding, so that the line fits a pager."""
 UOM = {"s": ("s", 1.0), "ms": ("ms", 1.0), "bytes": ("B", 1.0), "percent": ("%", 1.0), "ratio": ("%", 100.0)}
 """The guidelines' unit of measurement for each unit that has one, and the factor to it."""
+LINE_LIMIT = 4000
+"""Bytes of the line: what collects plugins' output cuts it at 4 kB, in the midst of a value."""
+DIGITS = 6
+"""Digits of a value that mean something to whoever draws it."""
 LARGEST = sys.float_info.max
 ORDER = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
@@ -35,8 +39,9 @@ def to_short(report: Report) -> str:
     text = f"{report.verdict.upper()} - {_counts(report)}"
     if worst := _worst(report):
         text += f": {worst}"
-    data = " ".join(_perfdata(report.results))
-    return one_line(text, None).replace("|", "/") + (f" | {data}" if data else "") + "\n"
+    line = one_line(text, None).replace("|", "/")
+    data = " ".join(_within(_perfdata(report.results), LINE_LIMIT - len(line.encode())))
+    return line + (f" | {data}" if data else "") + "\n"
 
 
 def _counts(report: Report) -> str:
@@ -74,11 +79,21 @@ def _perfdata(results: Iterable[Result]) -> Iterable[str]:
             yield f"{_label(result.id)}={_measure(worst)}"
 
 
+def _within(data: Iterable[str], room: int) -> Iterable[str]:
+    """As much performance data as there is room for; the first that does not fit ends it, so that the
+    same values are there in every line."""
+    for one in data:
+        room -= len(one.encode()) + 1
+        if room < len(" |"):
+            return
+        yield one
+
+
 def _measure(finding: Finding) -> str:
     uom, factor = UOM.get(finding.unit or "", ("", 1.0))
     assert finding.value is not None
     scaled = finding.value * factor
-    value = decimal(scaled) + uom if math.isfinite(scaled) else "U"
+    value = decimal(_rounded(scaled)) + uom if math.isfinite(scaled) else "U"
     threshold = finding.threshold
     warn = "" if threshold is None else _range(threshold.warn, factor)
     fail = "" if threshold is None else _range(threshold.fail, factor)
@@ -93,6 +108,11 @@ def _range(fine: Range | None, factor: float) -> str:
     high = "" if fine.high * factor == math.inf else decimal(max(fine.high * factor, -LARGEST))
     body = high if low == "0" and high else f"{low}:{high}"
     return "@" + body if fine.inside else body
+
+
+def _rounded(value: float) -> float:
+    """A value without digits that mean nothing; whole digits stay."""
+    return value if value == 0 else round(value, max(0, DIGITS - 1 - math.floor(math.log10(abs(value)))))
 
 
 def decimal(value: float) -> str:

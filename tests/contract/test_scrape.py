@@ -164,6 +164,36 @@ async def test_slow_and_silent_nodes_end_with_the_timeout() -> None:
     assert "connection refused" in source.problems[str(closed)]
 
 
+async def test_nobody_looks_twice_at_nodes_that_do_not_answer() -> None:
+    """A rate is there after the second look at whoever answered; the silent ones are not asked to be silent again."""
+    asked = 0
+
+    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(30)
+
+    node = FakeNode(lambda number: page(f"c_total {100 * number}\n"))
+    async with running(node), served(silent) as port:
+        mute = NodeAddress(f"http://127.0.0.1:{port}/metrics", str(port))
+        source = scrape([mute, node.address()], Endpoint("http://x", timeout_s=0.3))
+        rate = await source.instant("rate(c_total[5m])")
+        up = await source.instant("up")
+    assert [one.labels["instance"] for one in rate.samples] == [node.address().instance]
+    assert values(up) == {str(port): 0.0, node.address().instance: 1.0}
+    assert (asked, len(node.requests)) == (1, 2)
+
+
+async def test_there_is_no_second_look_where_nobody_answered_the_first() -> None:
+    """Nodes that are known to exist and are all down are told at once, with no rates."""
+    async with served(_never) as port:
+        pass
+    source = Scrape([NodeAddress(f"http://127.0.0.1:{port}/metrics", "a")], ENDPOINT, gap_s=60, expected=True)
+    async with asyncio.timeout(10):
+        rate, up = await asyncio.gather(source.instant("rate(c_total[5m])"), source.instant("up"))
+    assert (rate.samples, values(up)) == ((), {"a": 0.0})
+
+
 async def test_when_no_node_answers_it_is_an_error_and_not_an_absence() -> None:
     """Nothing can be said then: the first trouble is named, with what to try."""
     async with served(_never) as port:

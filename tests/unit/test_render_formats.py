@@ -7,6 +7,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -168,6 +169,19 @@ def test_short_is_one_line_with_the_verdict_first() -> None:
     assert "'security.cert-days'=12.5;30:;7:" in data
     assert written(reports.all_pass(), "short").startswith("PASS - 8 pass | ")
     assert written(reports.query_table(), "short") == "PASS - 4 rows\n"
+
+
+def test_short_fits_what_collects_it() -> None:
+    """However many checks there are, the line is below 4 kB and its last value is whole; values have six digits."""
+    one = reports.slow_rounds()
+    many = tuple(replace(one, id=f"consensus.round-duration-{number}") for number in range(500))
+    line = written(replace(reports.mixed(), results=many), "short")
+    assert 3800 < len(line) <= 4001
+    *_, last = line.split()
+    assert last.split("=")[1] == line.split("| ")[1].split()[0].split("=")[1]
+    odd = replace(one.findings[0], value=99.205571591234)
+    line = written(replace(reports.mixed(), results=(replace(one, findings=(odd,)),)), "short")
+    assert "=99.2056s;" in line
 
 
 def test_short_says_why_when_nobody_could_look() -> None:

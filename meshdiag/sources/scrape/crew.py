@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 SLOW_S = 0.5
 """What takes longer no longer counts against the places."""
@@ -31,24 +31,31 @@ class Crew(Generic[T]):
         """Come back when everything is done; what ``work`` raises ends it."""
         waiting = iter(items)
         busy: dict[asyncio.Task[None], _Turn] = {}
-        self._fill(busy, waiting, self._places)
+        self._begin(busy, waiting, min(self._places, self._most))
         try:
             while busy:
                 done, _ = await asyncio.wait(busy, timeout=GLANCE_S)
                 for worker in done:
                     del busy[worker]
                     worker.result()
-                self._fill(busy, waiting, sum(turn.slow() for turn in busy.values()))
+                self._begin(busy, waiting, self._give_back(list(busy.values())))
         finally:
             for worker in busy:
                 worker.cancel()
             await asyncio.gather(*busy, return_exceptions=True)
 
-    def _fill(self, busy: dict[asyncio.Task[None], _Turn], waiting: Iterator[T], places: int) -> None:
-        """Let others begin in these places."""
-        for _ in range(min(places, self._most - len(busy))):
+    def _begin(self, busy: dict[asyncio.Task[None], _Turn], waiting: Iterator[T], places: int) -> None:
+        """Let somebody begin in each of these places."""
+        for _ in range(places):
             turn = _Turn()
             busy[asyncio.create_task(self._take_turns(turn, waiting))] = turn
+
+    def _give_back(self, turns: Sequence[_Turn]) -> int:
+        """Take the places of slow ones away, as long as there may be more; how many."""
+        slow = [turn for turn in turns if turn.slow][: self._most - len(turns)]
+        for turn in slow:
+            turn.given_back = True
+        return len(slow)
 
     async def _take_turns(self, turn: _Turn, waiting: Iterator[T]) -> None:
         for item in waiting:
@@ -66,9 +73,7 @@ class _Turn:
         self.began = self.now()
         self.given_back = False
 
+    @property
     def slow(self) -> bool:
-        """Whether it is slow as of now: said once."""
-        if self.given_back or self.now() - self.began < SLOW_S:
-            return False
-        self.given_back = True
-        return True
+        """Whether it has a place and holds it up."""
+        return not self.given_back and self.now() - self.began > SLOW_S

@@ -79,7 +79,8 @@ class PageFetcher:
             pages[place] = page = await self._page(nodes[place])
             on_page(place, page)
 
-        await Crew(fetch, places=self._concurrency, most=MAX_OPEN).run(range(len(nodes)))
+        places = min(self._concurrency, len(nodes))
+        await Crew(fetch, places=places, most=MAX_OPEN).run(range(len(nodes)))
         return [pages[place] for place in range(len(nodes))]
 
     async def _make_headers(self) -> None:

@@ -298,7 +298,7 @@ class Scrape:
         await asyncio.shield(batch.task)
         if not self._expected:
             self._refuse_silence()
-        if wanted.window and not self._single_look:
+        if wanted.window and not self._single_look and self._anybody_answered:
             await self._second_look()
 
     async def _first_look(self, batch: _Batch) -> None:
@@ -328,16 +328,29 @@ class Scrape:
             await asyncio.shield(self._looking)
 
     async def _look_again(self, moment: float) -> None:
+        """Look once more at the nodes that answered: the others have no rate in any case, and may take the whole
+        timeout again to be silent."""
         try:
             await asyncio.sleep(max(0.0, moment - time.time()))
-            await self._look()
+            await self._look(after=self._observed.looks[-1])
         finally:
             self._looking = None
 
-    async def _look(self) -> None:
+    async def _look(self, *, after: Look | None = None) -> None:
+        """Look at all nodes, or at those that answered in the look before."""
         began = time.time()
-        pages = await self._fetcher.fetch_all(self.nodes)
+        if after is None:
+            pages = await self._fetcher.fetch_all(self.nodes)
+        else:
+            answered = [node for node, page in zip(self.nodes, after.pages, strict=True) if page.error is None]
+            fetched = iter(await self._fetcher.fetch_all(answered))
+            pages = [page if page.error is not None else next(fetched) for page in after.pages]
         self._observed.add(Look(pages, began, ended=time.time()))
+
+    @property
+    def _anybody_answered(self) -> bool:
+        """Whether any node answered at the last look."""
+        return any(page.error is None for page in self._observed.looks[-1].pages)
 
     def _refuse_silence(self) -> None:
         """Raise when no node at all answered: then nothing can be said, not even that something is absent."""
@@ -349,7 +362,7 @@ class Scrape:
                 source=self.name,
                 hint="list the nodes in the configuration",
             )
-        if any(page.error is None for page in pages):
+        if self._anybody_answered:
             return
         first = next(page.error for page in pages if page.error is not None)
         others = f" (none of the {len(pages)} nodes answers)" if len(pages) > 1 else ""
