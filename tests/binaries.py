@@ -17,6 +17,7 @@ PACKAGES = {
     "docker": ("docker", "docker.io"),
     "busybox": ("busybox", "busybox-static"),
     "blackbox-exporter": ("prometheus-blackbox-exporter", "prometheus-blackbox-exporter"),
+    "dot": ("dot", "graphviz"),
     "ping": ("ping", "iputils-ping"),
     "nsenter": ("nsenter", "util-linux"),
     "setpriv": ("setpriv", "util-linux"),

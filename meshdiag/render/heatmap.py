@@ -84,7 +84,8 @@ def print_heatmap(page: Page, table: Table, *, width: int | None, whole: bool = 
     places = grid.columns
     fine = room is None or room >= CELL * len(places)
     per_cell = CELL if fine else 2 if room is not None and room >= 2 * len(places) else 1
-    label += per_cell == 1
+    if per_cell == 1:  # the first sign does not touch the name
+        label, room = label + 1, room and room - 1
     title = table.title if fine else _compact_title(table, grid)
     page.prose(look.text(title, STRONG))
     shown = _shown(grid, whole)

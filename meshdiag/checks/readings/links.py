@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 1600
 """Directions that are all probed: those of 40 nodes. Of more a sample is."""
-SAMPLED = 4000
+SAMPLED = 2400
 """Directions that a sample holds, about."""
 INSTALL = (
     "put a prometheus-blackbox-exporter beside each node, or say where they are (blackbox in the context); "
