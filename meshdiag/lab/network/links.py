@@ -9,8 +9,9 @@ from meshdiag.lab.signals import unit_noise
 OBSERVER = "observer"
 """The machine that COMMAND runs on."""
 
-NEAREST_S, FURTHEST_S = 0.0002, 0.0004
-"""How long a packet takes from a machine to the switch in a healthy mesh: two machines are twice that apart."""
+NEAREST_S, FURTHEST_S = 0.0008, 0.0012
+"""How long a packet takes from a machine to the switch in a healthy mesh: two machines are twice that apart. More than
+a busy processor adds, so that what tells slow links from others is the links."""
 
 
 @dataclass(frozen=True, slots=True)
