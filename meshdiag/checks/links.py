@@ -6,11 +6,12 @@ of each link is seen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from meshdiag.catalog import Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.link_verdicts import (
+    Margin,
     judge_latency,
     judge_loss,
     judge_reach,
@@ -26,15 +27,17 @@ from meshdiag.model import Evidence, Threshold, Verdict, at_most
 from meshdiag.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.links import Links
     from meshdiag.checks.readings.reachability import Pair
     from meshdiag.model import Finding
 
-TIMES = 5.0
-"""A direction is slow at so many times the fleet's median (option ``times``), uneven at so many times the way back."""
+SLOW_S = 0.010
+"""A direction is slow at several times the fleet's median, and so much more."""
+UNEVEN_S = 0.020
+"""It is uneven at several times the way back, and so much more: both were timed once only."""
 COMMANDS = 5
 """Commands that show a finding again, at most."""
 PRESENT = "not looked at: a probe shows the present, not the moment that was asked about"
@@ -74,7 +77,7 @@ async def symmetry(inputs: Inputs) -> Outcome:
     if inputs.at is not None:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
-    findings, pairs = judge_symmetry(links, latency_limit(inputs, links), times=_times(inputs.options))
+    findings, pairs = judge_symmetry(links, latency_limit(inputs, links), Margin.of(inputs.options, UNEVEN_S))
     return _outcome(findings, evidence(inputs, links, pairs))
 
 
@@ -107,7 +110,7 @@ async def link_latency(inputs: Inputs) -> Outcome:
     if inputs.at is not None:
         return Outcome(verdict=Verdict.SKIP, summary=PRESENT)
     links = await read_links(inputs)
-    findings, pairs = judge_latency(links, inputs.threshold, times=_times(inputs.options))
+    findings, pairs = judge_latency(links, inputs.threshold, Margin.of(inputs.options, SLOW_S))
     return Outcome(findings, summary(findings, _timed(links, findings)), evidence(inputs, links, pairs))
 
 
@@ -117,17 +120,12 @@ def _outcome(findings: Sequence[Finding], shown: tuple[Evidence, ...]) -> Outcom
     return Outcome(tuple(findings), summary(findings), shown, verdict=Verdict.SKIP if skipped else None)
 
 
-def _times(options: Mapping[str, Any]) -> float:
-    times = options.get("times", TIMES)
-    return float(times) if isinstance(times, int | float) and times > 1 else TIMES
-
-
 def latency_limit(inputs: Inputs, links: Links) -> float:
     """Seconds from which on a direction is slow in this mesh, by the settings of ``links.latency``."""
     settings = inputs.context.checks.get(link_latency.id, CheckSettings())
     usual = slowness(links.answers, limit_s=float("inf"))
     threshold = settings.over(link_latency.threshold)
-    return limit_of(usual.median_s, threshold, _times(settings.options)) if usual else float("inf")
+    return limit_of(usual.median_s, threshold, Margin.of(settings.options, SLOW_S)) if usual else float("inf")
 
 
 def _timed(links: Links, findings: Sequence[Finding]) -> str:

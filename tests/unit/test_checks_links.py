@@ -140,7 +140,7 @@ async def test_a_node_that_is_slow_from_everybody_is_named_once() -> None:
     assert bad(outcome) == [("n3", Verdict.WARN, "slow from and to everybody: 90 times the fleet's median (1 ms)")]
     (finding,) = outcome.findings
     assert finding.value == SLOW and finding.threshold is not None
-    assert finding.threshold.warn is not None and finding.threshold.warn.high == pytest.approx(0.006)
+    assert finding.threshold.warn is not None and finding.threshold.warn.high == pytest.approx(0.011)
 
 
 async def test_one_slow_link_is_named_by_its_ends_and_a_very_slow_one_fails() -> None:

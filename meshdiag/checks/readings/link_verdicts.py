@@ -6,8 +6,8 @@ Where many links share an end, the finding is about the node at that end. Plain 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from meshdiag.catalog import Unit
 from meshdiag.checks.readings.per_node import MESH
@@ -35,8 +35,24 @@ if TYPE_CHECKING:
 
 RESENT_AFTER_S = (1.0, 3.0)
 """How long after the first packet of a connect the second and the third are sent (RFC 6298)."""
-FLOOR_S = 0.005
-"""What a difference must be at least: where links take a tenth of a millisecond, a busy machine makes five of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What makes a direction stand out from the usual: so many ``times`` it, and so many seconds more (``floor_s``):
+    where links take a tenth of a millisecond, a busy machine alone makes five of it."""
+
+    times: float = 5.0
+    floor_s: float = 0.010
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], floor_s: float) -> Margin:
+        """By the options ``times`` and ``floor_s`` of a check; what is no sensible number there is passed over."""
+        times, floor = options.get("times"), options.get("floor_s")
+        return cls(
+            float(times) if isinstance(times, int | float) and times > 1 else cls().times,
+            float(floor) if isinstance(floor, int | float) and floor >= 0 else floor_s,
+        )
 
 
 # who reaches whom ------------------------------------------------------------------------------------------------
@@ -139,7 +155,7 @@ def _why(trouble: str) -> str:
 # one direction against the other ---------------------------------------------------------------------------------
 
 
-def judge_symmetry(links: Links, limit_s: float, *, times: float) -> tuple[tuple[Finding, ...], list[Pair]]:
+def judge_symmetry(links: Links, limit_s: float, margin: Margin) -> tuple[tuple[Finding, ...], list[Pair]]:
     """A finding for every link that works one way alone, or much slower one way; the directions to show again."""
     answers = links.answers
     found = reach(tuple(links.nodes), answers)
@@ -151,7 +167,9 @@ def judge_symmetry(links: Links, limit_s: float, *, times: float) -> tuple[tuple
     cut = {name for one in found.cuts for name in one.nodes} | {end.name for end in found.poor}
     one_way = [one for one in found.broken if one.one_way]
     slow = {
-        one.pair: one for one in uneven(timed(links, limit_s), times=times, floor_s=FLOOR_S) if not cut & set(one.pair)
+        one.pair: one
+        for one in uneven(timed(links, limit_s), times=margin.times, floor_s=margin.floor_s)
+        if not cut & set(one.pair)
     }
     ends, rest = shared_ends(slow, both_ways)
     findings = [_link(one.pair[::-1], Verdict.FAIL, f"works this way alone{_why(one.trouble)}") for one in one_way]
@@ -230,7 +248,7 @@ def _lost(views: Sequence[View]) -> str:
 # how fast --------------------------------------------------------------------------------------------------------
 
 
-def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[tuple[Finding, ...], list[Pair]]:
+def judge_latency(links: Links, threshold: Threshold, margin: Margin) -> tuple[tuple[Finding, ...], list[Pair]]:
     """A finding for every node most of whose links are slow, every further slow link, or the fleet as a whole; the
     directions to show again."""
     usual = slowness(links.answers, limit_s=float("inf"))
@@ -240,7 +258,7 @@ def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[
     if threshold.judge(median_s) is not Verdict.PASS:
         message = "half of all directions take as long as this or longer"
         return (Finding(MESH, threshold.judge(median_s), message, median_s, Unit.SECONDS, threshold),), []
-    limit_s = limit_of(median_s, threshold, times)
+    limit_s = limit_of(median_s, threshold, margin)
     slow = slowness(timed(links, limit_s), limit_s=limit_s) or Slowness(median_s)
     threshold = replace(threshold, warn=at_most(limit_s))
     findings = [_slow_node(links, one, threshold, median_s) for one in slow.nodes]
@@ -255,10 +273,10 @@ def judge_latency(links: Links, threshold: Threshold, *, times: float) -> tuple[
     return tuple(findings), pairs
 
 
-def limit_of(median_s: float, threshold: Threshold, times: float) -> float:
+def limit_of(median_s: float, threshold: Threshold, margin: Margin) -> float:
     """Seconds from which on a direction is slow in a mesh of this median."""
     bound = threshold.warn or threshold.fail
-    return min(bound.high if bound else float("inf"), max(times * median_s, median_s + FLOOR_S))
+    return min(bound.high if bound else float("inf"), max(margin.times * median_s, median_s + margin.floor_s))
 
 
 _WAYS = {Way.BOTH: "slow from and to", Way.TO: "slow from", Way.FROM: "sees slowly"}

@@ -13,7 +13,6 @@ from meshdiag.checks.readings.reachability import Seen
 from meshdiag.config.addresses import clean_url
 from meshdiag.context import Blackbox as Settings
 from meshdiag.errors import SourceError, Trouble
-from meshdiag.sources.blackbox import Viewpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from meshdiag.checks.readings.reachability import Answers, Pair
     from meshdiag.checks.readings.roster import Node
     from meshdiag.context import NodeAddress
-    from meshdiag.sources.blackbox import Row, View
+    from meshdiag.sources.blackbox import Row, View, Viewpoint
 
 MOST_PAIRS = 1600
 """Directions that are all probed: those of 40 nodes. Of more a sample is."""
@@ -180,6 +179,8 @@ def _viewpoints(
     settings: Settings,
 ) -> list[Viewpoint]:
     """Each node that is to look, with what it is to look at; all begin with different targets."""
+    from meshdiag.sources.blackbox import Viewpoint  # only a run that probes needs the source
+
     names = list(nodes)
     found = []
     for place, name in enumerate(names):
