@@ -38,6 +38,7 @@ LOG = "log"
 SHOWN_KINDS = 3
 KIND_LENGTH = 100
 SHOWN_FILES = 4
+BY_WORDS = "look for words instead: meshdiag logs -i -e 'error|fail|fatal|panic'"
 BYZANTINE = "byzantine"
 _ACCUSED = re.compile(
     r"byzantine[\w -]{0,40}?\b(?:of|by|from|node|peer)\b[ =:\"']{1,3}(?P<who>[A-Za-z0-9](?:[\w.:-]{0,80}\w)?)",
@@ -95,6 +96,9 @@ def judge_errors(
         if log.broken and not log.covered_s:
             reason = f"none of {log.broken} lines in {named(log.files)} can be understood"
         return Outcome(verdict=Verdict.UNKNOWN, summary=reason, evidence=evidence)
+    if not log.levelled:
+        reason = f"{lines_read(log.total)} in {named(log.files)}, and none states a level"
+        return Outcome(verdict=Verdict.UNKNOWN, summary=reason, evidence=evidence, hint=BY_WORDS)
     minutes = max(log.covered_s, LEAST_COVERED_S) / 60
     by_node: dict[str, dict[str, int]] = {}
     for (node, level), count in log.counts.items():

@@ -180,7 +180,7 @@ def _judge(job: Job, log: ErrorLog, before: ErrorLog, judged: Judged, missing: S
         _print_report(job, outcome)
     else:
         stream = sys.stdout if job.flags.quiet else sys.stderr
-        hint = BLIND if verdict is Verdict.UNKNOWN else HINT
+        hint = outcome.hint or (BLIND if verdict is Verdict.UNKNOWN else HINT)
         stream.write(verdict_text(verdict, replace(outcome, hint=hint), errors, stream))
         stream.flush()
     return ExitCode.of(verdict, Verdict(job.flags.fail_on))

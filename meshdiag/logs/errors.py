@@ -97,7 +97,7 @@ class ErrorLog(Reach):
     """Records of level WARN, ERROR and FATAL in a window. ``counts`` by (node, level), node empty where the record
     names none; ``total`` records of any level, as far as they are counted (``COUNTED_TO`` a file); ``first`` and
     ``last`` ERROR or FATAL; ``examples`` the latest of them, newest first; ``grave`` all of them, as far as they were
-    looked at."""
+    looked at; ``levelled``: some line states a level, or there is none."""
 
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     total: int = 0
@@ -105,6 +105,7 @@ class ErrorLog(Reach):
     last: datetime | None = None
     examples: tuple[Example, ...] = ()
     grave: tuple[Record, ...] = ()
+    levelled: bool = True
 
     @property
     def errors(self) -> int:
@@ -116,7 +117,7 @@ class ErrorLog(Reach):
 class Told:
     """What one file (with what rotation left of it) tells of a window: the records of interest, how many records
     there are at all, how many could not be read, the time of its first. ``stopped_ns``: the time of the record at which
-    reading stopped, None where all of the window was read."""
+    reading stopped, None where all of the window was read. ``levelled``: some of the records states a level."""
 
     path: str
     records: list[Record] = field(default_factory=list)
@@ -125,6 +126,7 @@ class Told:
     json: bool = False
     oldest_ns: int | None = None
     stopped_ns: int | None = None
+    levelled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ def tell(
         return told
     told.broken = sum(record.time_ns is None for record in sample)
     told.total = len(sample) - told.broken
+    told.levelled = bool(told.records) or any(record.level is not None for record in sample)
     return told
 
 
@@ -259,6 +262,7 @@ def summed_up(told: Sequence[Told], reach: Reach, *, alike: bool = True) -> Erro
         last=max(times, default=None),
         examples=examples(grave),
         grave=tuple(grave),
+        levelled=any(one.levelled for one in chosen if one.total) or not any(one.total for one in chosen),
     )
 
 

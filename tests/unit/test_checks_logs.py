@@ -113,6 +113,20 @@ async def test_a_silent_or_unintelligible_log_is_unknown(tmp_path):
     assert "none of 10 lines" in rubbish.summary
 
 
+async def test_lines_that_state_no_level_are_not_a_pass(tmp_path):
+    """Where no line says how grave it is, nobody can say that none is an error; one that does is enough."""
+    path = tmp_path / "access.log"
+    stamps = [NOW - timedelta(seconds=300 - n) for n in range(200)]
+    lines = [f'10.0.0.1 - - [{at:%d/%b/%Y:%H:%M:%S +0000}] "GET /x HTTP/1.1" 500 12\n' for at in stamps]
+    path.write_text("".join(lines))
+    outcome = await look(path)
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert "none states a level" in outcome.summary
+    assert "-e 'error" in outcome.hint
+    other = write(tmp_path / "b.json", (5, "INFO", "trainer-1", "fine"))
+    assert [one.verdict for one in (await look(path, other)).findings] == [Verdict.PASS]
+
+
 async def test_mostly_broken_lines_are_not_a_pass(tmp_path):
     """When most lines cannot be understood, what is left proves little."""
     path = write(tmp_path / "a.json", (5, "INFO", "trainer-1", "x"))
