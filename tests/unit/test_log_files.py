@@ -105,6 +105,17 @@ def test_a_copy_being_compressed_is_not_read_beside_its_original(tmp_path: Path)
     assert any("app.log.1.gz" in one for one in tally.skipped)
 
 
+def test_compressed_files_whose_original_is_gone_are_read(tmp_path: Path) -> None:
+    """In a folder, by a pattern or by the name that the log had, an archive is read where nothing else holds the same."""
+    written(tmp_path / "a.log.gz", gzip.compress(lines(0, 2)), 2)
+    written(tmp_path / "b.log.1.gz", gzip.compress(lines(2, 4)), 4)
+    for names in ([tmp_path], [tmp_path / "*.gz"]):
+        tally = Tally()
+        assert numbers(list(names), tally=tally) == [0, 1, 2, 3]
+        assert tally.skipped == []
+    assert numbers([tmp_path / "a.log"]) == [0, 1]
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     """A missing file is a sentence beside others, and an error where nothing is left to read."""
     live = written(tmp_path / "app.log", lines(0, 3))

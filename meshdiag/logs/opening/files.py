@@ -117,7 +117,7 @@ def _live(name: str, here: set[str]) -> str:
 
 def _unpacked(names: Sequence[str], live: str, tally: Tally) -> list[str]:
     """Without compressed files whose original is still there: it is being compressed, or was and is kept."""
-    here = {*names, live}
+    here = {*names, live} if os.path.exists(live) else {*names}  # noqa: PTH110
     kept = []
     for name in names:
         if name.endswith(COMPRESSED) and name.rpartition(".")[0] in here:
