@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -34,8 +35,9 @@ def on_terminal(
     environment: Mapping[str, str] | None = None,
     size: tuple[int, int] = (24, 100),
     timeout: float = 30,
+    interrupt_s: float | None = None,
 ) -> Shown:
-    """Run ``meshdiag ARGUMENTS`` on a terminal of ``size`` (lines, columns)."""
+    """Run ``meshdiag ARGUMENTS`` on a terminal of ``size`` (lines, columns); ``interrupt_s``: Ctrl-C so long after."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     process = subprocess.Popen(
@@ -48,9 +50,13 @@ def on_terminal(
     )
     os.close(theirs)
     output = b""
-    limit = time.monotonic() + timeout
+    began = time.monotonic()
+    limit = began + timeout
     try:
         while time.monotonic() < limit:
+            if interrupt_s is not None and time.monotonic() - began > interrupt_s:
+                process.send_signal(signal.SIGINT)
+                interrupt_s = None
             ready, _, _ = select.select([ours], [], [], 0.2)
             if ready:
                 with contextlib.suppress(OSError):

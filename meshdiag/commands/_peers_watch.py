@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     Draw = Callable[[Report, str], None]
 
 
+LEAST_S = 1.0
+"""From the beginning of a look to that of the next, at least, however few probes it takes."""
+
+
 def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
     """Watch, print, and return the exit code. ``look`` makes one look a report."""
     from meshdiag.commands._run import show
@@ -33,6 +38,7 @@ def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
     report, looks = None, 0
     with contextlib.suppress(KeyboardInterrupt), _screen(flags) as draw:
         while True:
+            began = time.monotonic()
             now = replace(peers, notes=[])
             report, interrupted = look(now)
             if interrupted:
@@ -41,6 +47,7 @@ def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
             for one in now.probes:
                 seen[one.target] = joined(seen.get(one.target), one)
             draw(report, f"look {looks}, {peers.plan.count} probes each; Ctrl-C ends it")
+            time.sleep(max(0.0, began + LEAST_S - time.monotonic()))
     if seen:
         report, _ = look(replace(peers, given=tuple(seen.values())))
         report = replace(report, notes=(*report.notes, f"all of {looks} looks together"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from meshdiag.model import Evidence
+from meshdiag.model import Evidence, Verdict
 from meshdiag.sources.probing.answers import Method, ProbeTrouble
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ def evidence(
 ) -> tuple[Evidence, ...]:
     """The commands that try the worst few again, and what they were found to be."""
     pairs = sorted(zip(probes, findings, strict=True), key=lambda pair: -pair[1].verdict.severity)
+    bad = [pair for pair in pairs if pair[1].verdict not in (Verdict.PASS, Verdict.SKIP)]
     told = []
-    for probed, finding in pairs[:SHOWN]:
+    for probed, finding in bad[:SHOWN] or pairs[:1]:
         value = f" {finding.value:.6f}" if finding.value is not None else f" {_trouble_in(probed)}"
         told.append(Evidence(_source(probed), commands(probed, count, interval_s), f"{finding.subject}{value}"))
     return tuple(told)
