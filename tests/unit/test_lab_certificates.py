@@ -140,6 +140,15 @@ async def test_a_handshake_in_pieces_is_a_handshake() -> None:
         assert greeting == f"agent-mesh/1 {lab.nodes[0].name}\n".encode()
 
 
+async def test_without_a_network_a_slow_peer_shakes_hands_late() -> None:
+    """On loopback, where no link can be slow, the peer port of slow-peer's node answers a handshake no sooner than a
+    far one could, with everything else as it should be."""
+    async with running(LabOptions(faults=("slow-peer",))) as lab:
+        began = time.monotonic()
+        assert await verified(lab, hit(lab, "slow-peer")) == ""
+        assert time.monotonic() - began >= 0.12
+
+
 async def test_keys_are_for_their_owner_alone_and_gone_with_the_lab() -> None:
     """The folder of keys and each key in it are closed to others, and nothing of it is left."""
     async with running() as lab:

@@ -105,6 +105,7 @@ class Network:
             stdout=subprocess.PIPE,
             pass_fds=devices,
             cwd="/",
+            start_new_session=True,  # Ctrl-C in the lab's terminal is not for it
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps(self._setup(mesh)).encode() + b"\n")

@@ -148,7 +148,6 @@ def _collect(descriptor: int, wire: Wire, place: int) -> None:
 
 def main() -> None:
     """Read the setup, say that it is understood, and carry packets."""
-    os.setsid()
     _wake_on_time()
     descriptors, wire = read_setup(sys.stdin.buffer.readline().decode())
     os.write(1, b"ready\n")
