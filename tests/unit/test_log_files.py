@@ -106,7 +106,7 @@ def test_a_copy_being_compressed_is_not_read_beside_its_original(tmp_path: Path)
 
 
 def test_compressed_files_whose_original_is_gone_are_read(tmp_path: Path) -> None:
-    """In a folder, by a pattern or by the name that the log had, an archive is read where nothing else holds the same."""
+    """In a folder, by a pattern or by the name that a log had, an archive is read where nothing else holds the same."""
     written(tmp_path / "a.log.gz", gzip.compress(lines(0, 2)), 2)
     written(tmp_path / "b.log.1.gz", gzip.compress(lines(2, 4)), 4)
     for names in ([tmp_path], [tmp_path / "*.gz"]):
