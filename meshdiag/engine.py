@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from meshdiag.checks import Check, Outcome, all_checks
+from meshdiag.checks import Check, Outcome, find_check, place_of
 from meshdiag.checks.inputs import Inputs, Memo, everything
 from meshdiag.context import CheckSettings
 from meshdiag.errors import LeftOut, SourceError, Trouble
@@ -174,9 +174,8 @@ class _Runner:
 
     def results(self, reason: str) -> tuple[Result, ...]:
         """Every result, gates first; a check without one is UNKNOWN for ``reason``."""
-        order = {id_: place for place, id_ in enumerate(all_checks())}
         gates = {gate for gate in map(self._gate_of, self.run.sources.metrics) if gate}
-        checks = sorted(self.checks.values(), key=lambda one: (one.id not in gates, order.get(one.id, 0)))
+        checks = sorted(self.checks.values(), key=lambda one: (one.id not in gates, place_of(one.id)))
         return tuple(
             task.result() if (task := self.tasks[one.id]).done() and not task.cancelled() else _unknown(one, reason)
             for one in checks
@@ -203,7 +202,7 @@ class _Runner:
     async def _failed(self, check: Check, error: SourceError) -> Result:
         """The answer of a check that could not look; folded where another check answers for it. One that was made
         for this call alone (a query) speaks for itself."""
-        if error.because and error.because != check.id and check.id in all_checks():
+        if error.because and error.because != check.id and find_check(check.id):
             blamed = await self._gate(error.because)
             if blamed.verdict not in OPEN:
                 return _because(check, blamed)
@@ -285,7 +284,9 @@ class _Runner:
         return _unknown(check, "no source of metrics is configured")
 
     async def _gate(self, id_: str) -> Result:
-        return await asyncio.shield(self.start(all_checks()[id_]))
+        gate = find_check(id_)
+        assert gate is not None
+        return await asyncio.shield(self.start(gate))
 
     def _note(self, note: str) -> None:
         if note not in self.notes:

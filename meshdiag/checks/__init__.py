@@ -87,31 +87,62 @@ def check(
 
 
 @cache
+def _subjects() -> tuple[str, ...]:
+    return tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+
+
+@cache
+def checks_about(subject: str) -> dict[str, Check]:
+    """The checks of one module by id, in their order there; none where there is no such module."""
+    if subject not in _subjects():
+        return {}
+    module = importlib.import_module(f"{__name__}.{subject}")
+    return {value.id: value for value in vars(module).values() if isinstance(value, Check)}
+
+
 def all_checks() -> dict[str, Check]:
     """Every check by id, in the order of module name and place in the module."""
-    found: dict[str, Check] = {}
-    for module in pkgutil.iter_modules(__path__):
-        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
-            if isinstance(value, Check):
-                found[value.id] = value
-    return found
+    return {id_: one for subject in _subjects() for id_, one in checks_about(subject).items()}
+
+
+def find_check(id_: str) -> Check | None:
+    """The check of this id. Only its module is imported."""
+    return checks_about(id_.partition(".")[0]).get(id_)
+
+
+def place_of(id_: str) -> tuple[str, int]:
+    """Where a check stands in the order of ``all_checks``; one that was made for a call stands before."""
+    subject = id_.partition(".")[0]
+    known = list(checks_about(subject))
+    return (subject, known.index(id_)) if id_ in known else ("", 0)
 
 
 def select(wanted: Iterable[str], only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
     """The checks that ``wanted`` names (ids or globs), narrowed by ``--only`` and ``--skip``.
 
-    ``only`` may also name checks outside ``wanted``. Raises ``UsageError`` for a pattern that fits no check.
+    ``only`` may also name checks outside ``wanted``. Raises ``UsageError`` for a pattern that fits no check. Modules
+    that no pattern names are not imported.
     """
-    known = all_checks()
+    keep = tuple(only) or tuple(wanted)
+    named = {subject for pattern in (*keep, *skip) for subject in _subjects_of(pattern)}
+    known = {id_: one for subject in sorted(named) for id_, one in checks_about(subject).items()}
     for pattern in (*only, *skip):
         if not any(fnmatchcase(id_, pattern) for id_ in known):
             raise UsageError(
                 f"no check is called {pattern!r}",
-                hint=did_you_mean(pattern, known, "'meshdiag checks' lists them", most=3, cutoff=0.5),
+                hint=did_you_mean(pattern, all_checks(), "'meshdiag checks' lists them", most=3, cutoff=0.5),
             )
-    keep = tuple(only) or tuple(wanted)
     return [
         one
         for id_, one in known.items()
         if any(fnmatchcase(id_, pattern) for pattern in keep) and not any(fnmatchcase(id_, pattern) for pattern in skip)
     ]
+
+
+def _subjects_of(pattern: str) -> tuple[str, ...]:
+    """The modules that may have checks which a pattern fits."""
+    subject, dot, _ = pattern.partition(".")
+    return (subject,) if dot and not _GLOB & set(subject) else _subjects()
+
+
+_GLOB = frozenset("*?[")

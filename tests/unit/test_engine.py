@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,7 +59,8 @@ def gate(verdict: Verdict) -> Check:
 async def look(checks: list[Check], monkeypatch: pytest.MonkeyPatch, **run: Any) -> Answers:
     """Run checks that are known to the registry for this test alone."""
     known = {one.id: one for one in checks}
-    monkeypatch.setattr(engine, "all_checks", lambda: known)
+    monkeypatch.setattr(engine, "find_check", known.get)
+    monkeypatch.setattr(engine, "place_of", lambda id_: ("", list(known).index(id_) if id_ in known else 0))
     stop, view = run.pop("stop", None), run.pop("view", None)
     given = {"context": Context(), "sources": Sources(), "now": NOW, "window": timedelta(hours=1)} | run
     return await run_checks([one for one in checks if one.id != "stack.gate"], Run(**given), stop, view=view)
@@ -225,6 +227,22 @@ async def test_a_view_that_cannot_be_made_is_a_note(monkeypatch: pytest.MonkeyPa
     assert answers.table.rows == ({"a": "Prometheus"},)
     answers = await look([passing("a.b")], monkeypatch, sources=sources, view=View(bad))
     assert (answers.table, answers.notes) == (None, ("no table: no nodes",))
+
+
+def test_every_check_is_found_by_its_id_and_in_its_place() -> None:
+    """Finding one by its id imports its module alone, and comes to the same as looking through all of them."""
+    known = registry.all_checks()
+    assert all(registry.find_check(id_) is one for id_, one in known.items())
+    assert sorted(known, key=registry.place_of) == list(known)
+    assert registry.find_check("nodes.no-such") is registry.find_check("no-such.check") is None
+    assert registry.place_of("query") < registry.place_of(next(iter(known)))
+
+
+@pytest.mark.parametrize("pattern", ["nodes.*", "n*s.up", "*.up", "nodes*", "*", "nodes.up", "[n]odes.up"])
+def test_a_glob_fits_the_same_checks_whichever_modules_are_imported_for_it(pattern: str) -> None:
+    """What ``select`` finds is what stands among all checks."""
+    fits = [id_ for id_ in registry.all_checks() if fnmatchcase(id_, pattern)]
+    assert [one.id for one in registry.select([pattern])] == fits != []
 
 
 def test_only_and_skip_take_ids_and_globs_and_refuse_what_is_no_check() -> None:
