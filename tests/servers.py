@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tests.binaries import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 READY_S = 20.0
 
@@ -58,8 +58,10 @@ def prometheus(
     web: dict[str, Any] | None = None,
     prefix: str = "",
     wait: bool = True,
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[Running]:
-    """Prometheus upon ``history`` (OpenMetrics text, turned into blocks before the start)."""
+    """Prometheus upon ``history`` (OpenMetrics text, turned into blocks before the start). ``more``: what else its
+    configuration holds."""
     program, promtool = need("prometheus"), need("promtool")
     with _directory() as directory:
         if history:
@@ -69,6 +71,7 @@ def prometheus(
         }
         if scrapes:
             config["scrape_configs"] = list(scrapes)
+        config |= more or {}
         if rules is not None:
             (directory / "rules.yml").write_text(json.dumps(rules))
             config["rule_files"] = ["rules.yml"]

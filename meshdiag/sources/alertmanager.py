@@ -17,13 +17,14 @@ from meshdiag.sources.http import HttpClient, excerpt, recognise_server
 from meshdiag.sources.http.fields import moment, rows, text, text_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     import httpx
 
     from meshdiag.context import Endpoint
     from meshdiag.sources.http import Reply
+    from meshdiag.sources.ownpage import OwnPage
 
 T = TypeVar("T")
 API: Final = "/api/v2"
@@ -119,6 +120,11 @@ class Alertmanager(Closing):
         """``Alertmanager http://…:9093``."""
         return f"Alertmanager {self.http.shown}"
 
+    @property
+    def url(self) -> str:
+        """Its address, without credentials."""
+        return self.http.shown
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self.http.aclose()
@@ -180,6 +186,11 @@ class Alertmanager(Closing):
             return None
         return _read(_checked(reply), _silence)
 
+    async def send(self, labels: Mapping[str, str], annotations: Mapping[str, str], ends_at: datetime) -> None:
+        """Send an alert, as Prometheus does. It notifies whom its labels reach."""
+        alert = {"labels": labels, "annotations": annotations, "endsAt": ends_at.isoformat()}
+        _checked(await self.http.post_json(f"{API}/alerts", [alert], accept=FAILURES))
+
     async def receivers(self) -> tuple[str, ...]:
         """The names of the receivers, in the order of the configuration."""
         reply = await self._ask("/receivers", ())
@@ -188,6 +199,16 @@ class Alertmanager(Closing):
     async def ready(self) -> bool:
         """Whether it says that it is ready."""
         return (await self.http.get("/-/ready", accept=(503,))).status == 200
+
+    async def own_page(self, names: Iterable[str]) -> OwnPage:
+        """What it tells of its own work on its metrics page: the samples of these names."""
+        from meshdiag.sources.ownpage import read_own_page
+
+        return await read_own_page(self.http, names)
+
+    def page_evidence(self, part: str) -> Evidence:
+        """The command that shows the lines of its metrics page with this text in their names."""
+        return Evidence(self.name, f"{self.http.curl('/metrics')} | grep {part}")
 
     def evidence(self, path: str = "/alerts", params: Sequence[tuple[str, str]] = (), excerpt: str = "") -> Evidence:
         """The curl command that asks a path of the API again."""

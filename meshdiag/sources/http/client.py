@@ -26,6 +26,8 @@ if "httpx" not in sys.modules:
 else:
     import httpx
 
+import orjson
+
 from meshdiag import __version__
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.sources.closing import Closing
@@ -143,6 +145,12 @@ class HttpClient(Closing):
         body = urlencode(_pairs(form)).encode("ascii")
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return await self._ask(_Request("POST", path, (), body, headers, repeatable), accept)
+
+    async def post_json(self, path: str, document: object, *, accept: Collection[int] = ()) -> Reply:
+        """POST a JSON document, once: it may change something there."""
+        headers = {"Content-Type": "application/json"}
+        request = _Request("POST", path, (), orjson.dumps(document), headers, repeatable=False)
+        return await self._ask(request, accept)
 
     @contextlib.asynccontextmanager
     async def stream(

@@ -16,13 +16,14 @@ from meshdiag.sources.prometheus.api import Api
 from meshdiag.sources.prometheus.batch import Batcher, split_matrix, split_vector, without_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     import httpx
 
     from meshdiag.context import Endpoint
     from meshdiag.metrics import Absence
+    from meshdiag.sources.ownpage import OwnPage
     from meshdiag.sources.prometheus.api import Answer
     from meshdiag.sources.prometheus.identity import Identity
 
@@ -62,6 +63,11 @@ class Prometheus(Closing):
         """The warnings and infos of all answers so far; a remark on an expression without its place, which counts
         in the joined text."""
         return tuple(dict.fromkeys(map(without_place, self._api.warned)))
+
+    @property
+    def url(self) -> str:
+        """Its address, without credentials."""
+        return self.http.shown
 
     async def aclose(self) -> None:
         """Stop what is under way and close the connections."""
@@ -185,6 +191,20 @@ class Prometheus(Closing):
     async def tsdb(self) -> state.TsdbStatus:
         """How much the store holds."""
         return await self._read("/status/tsdb", (), state.read_tsdb)
+
+    async def alertmanagers(self) -> tuple[str, ...]:
+        """The addresses of the Alertmanagers that it sends to at present, as it knows them."""
+        return await self._read("/alertmanagers", (), state.read_alertmanagers)
+
+    async def own_page(self, names: Iterable[str]) -> OwnPage:
+        """What it tells of its own work on its metrics page: the samples of these names."""
+        from meshdiag.sources.ownpage import read_own_page
+
+        return await read_own_page(self.http, names)
+
+    def api_evidence(self, path: str, params: Pairs = (), excerpt: str = "") -> Evidence:
+        """The curl command that asks a path of the server again."""
+        return Evidence(self.name, self.http.curl(path, params), excerpt)
 
     async def ready(self) -> bool:
         """Whether it answers queries. False while it starts; raises when it cannot be asked at all."""

@@ -11,15 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from meshdiag.durations import parse_duration
+from meshdiag.errors import UsageError
 from meshdiag.sources.http.fields import moment, number, rows, text, text_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+INTERVAL = "__scrape_interval__"
+"""The discovered label that tells how often a target is scraped, since Prometheus 2.28."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A scrape target. ``health`` is ``up``, ``down`` or ``unknown`` (not scraped yet); ``last_scrape`` is UTC."""
+    """A scrape target. ``health`` is ``up``, ``down`` or ``unknown`` (not scraped yet); ``last_scrape`` is UTC.
+    ``interval_s`` is how often it is scraped, NaN where the server does not tell."""
 
     pool: str
     url: str
@@ -29,6 +35,7 @@ class Target:
     last_error: str = ""
     last_scrape: datetime | None = None
     last_duration_s: float = math.nan
+    interval_s: float = math.nan
 
     @property
     def instance(self) -> str:
@@ -139,12 +146,14 @@ class RuntimeInfo:
 
 @dataclass(frozen=True, slots=True)
 class TsdbStatus:
-    """The store: how many series it holds, since when, and the names with most series (name, count)."""
+    """The store: how many series it holds, since when, and the names with most series (name, count), and
+    the labels with most values."""
 
     series: int
     min_time: datetime | None
     max_time: datetime | None
     top_names: tuple[tuple[str, int], ...] = ()
+    top_labels: tuple[tuple[str, int], ...] = ()
 
 
 def read_targets(data: Any) -> Targets:
@@ -168,7 +177,16 @@ def _target(one: Mapping[str, Any]) -> Target:
         last_error=text(one, "lastError"),
         last_scrape=moment(one.get("lastScrape")),
         last_duration_s=number(one.get("lastScrapeDuration")),
+        interval_s=_duration(text(one, "scrapeInterval") or text_map(one.get("discoveredLabels")).get(INTERVAL, "")),
     )
+
+
+def _duration(written: str) -> float:
+    """A duration as Prometheus writes it (``1m30s``), in seconds; NaN where there is none."""
+    try:
+        return parse_duration(written).total_seconds() if written else math.nan
+    except UsageError:
+        return math.nan
 
 
 def read_rules(data: Any) -> tuple[tuple[RuleGroup, ...], str]:
@@ -254,8 +272,18 @@ def read_tsdb(data: Any) -> TsdbStatus:
         series=int(head.get("numSeries", data.get("totalSeries", 0))),
         min_time=_milliseconds(head.get("minTime")),
         max_time=_milliseconds(head.get("maxTime")),
-        top_names=tuple((text(one, "name"), int(one["value"])) for one in rows(data.get("seriesCountByMetricName"))),
+        top_names=_counts(data.get("seriesCountByMetricName")),
+        top_labels=_counts(data.get("labelValueCountByLabelName")),
     )
+
+
+def _counts(value: Any) -> tuple[tuple[str, int], ...]:
+    return tuple((text(one, "name"), int(one["value"])) for one in rows(value))
+
+
+def read_alertmanagers(data: Any) -> tuple[str, ...]:
+    """``/alertmanagers``: where alerts are sent, without the path of the API."""
+    return tuple(text(one, "url").partition("/api/")[0] for one in rows(data.get("activeAlertmanagers")))
 
 
 def _milliseconds(value: Any) -> datetime | None:
