@@ -140,6 +140,14 @@ def test_unknown_root():
     assert first(served(NODE, MIDDLE), trust=Trust((), SYSTEM)) == [("untrusted-chain", "fail")]
 
 
+def test_a_root_is_not_the_servers_to_send():
+    """Where intermediates are sent and their root is not among those that the user named, the root is unknown; nothing
+    is missing on the server."""
+    other = Trust((authority("another root").read,), "the roots in ca.pem")
+    assert first(served(NODE, MIDDLE), trust=other) == [("untrusted-chain", "fail")]
+    assert "CN=mesh root" in message(served(NODE, MIDDLE), trust=other)
+
+
 def test_a_file_is_judged_more_mildly_than_a_server():
     """A file may be the half of something: what leads nowhere is a warning, and its neighbours complete it."""
     system = Trust((authority("another root").read,), SYSTEM)

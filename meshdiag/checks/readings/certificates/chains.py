@@ -24,33 +24,72 @@ from meshdiag.sources.certificates.decoding import REFUSED, name_text
 from meshdiag.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from cryptography import x509
 
     from meshdiag.checks.readings.certificates.verifying import NoPath
+    from meshdiag.sources.certificates.certificate import Certificate
 
+MOST_ISSUERS = 64
+"""Certificates that are tried as issuers of one, directly or further up."""
 MOST_TIMES = 8
 """Other moments at which a chain is tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """CA certificates found anywhere in the input, with where: what a chain may lack."""
+class Held:
+    """A certificate, the library's form of it, and where it was found. ``root``: it is its own issuer."""
 
-    intermediates: tuple[tuple[x509.Certificate, str], ...]
-    roots: tuple[tuple[x509.Certificate, str], ...]
+    certificate: Certificate
+    loaded: x509.Certificate
+    source: str
+    root: bool = False
+
+
+class Shelf:
+    """Certificates by their subjects, so that of thousands only those are tried that can be of use."""
+
+    def __init__(self, held: Iterable[Held]) -> None:
+        self._by_subject: dict[str, list[Held]] = {}
+        for one in held:
+            self._by_subject.setdefault(one.certificate.subject, []).append(one)
+
+    def above(self, *certificates: Certificate) -> list[Held]:
+        """What may be the issuers of these, and theirs in turn, by names; the nearest first."""
+        found: dict[str, Held] = {}
+        names = [one.issuer for one in certificates]
+        asked: set[str] = set()
+        while names and len(found) < MOST_ISSUERS:
+            name = names.pop(0)
+            if name in asked:
+                continue
+            asked.add(name)
+            for one in self._by_subject.get(name, ())[:MOST_ISSUERS]:
+                found.setdefault(one.certificate.sha256, one)
+                names.append(one.certificate.issuer)
+        return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one place shows: the certificate that is its own, and the others that come with it. ``served``: a server
-    sends it, so that what is missing is missing to its clients."""
+    """What one place shows: a certificate, and of those that come with it the ones that may stand above it.
+    ``served``: a server sends it, so that what is missing is missing to its clients."""
 
-    leaf: x509.Certificate
-    others: tuple[x509.Certificate, ...]
+    head: Held
+    above: tuple[Held, ...]
     served: bool
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The certificate that has to lead to a root."""
+        return self.head.loaded
+
+    @property
+    def others(self) -> tuple[x509.Certificate, ...]:
+        """What it may lead through."""
+        return tuple(one.loaded for one in self.above)
 
     @property
     def grave(self) -> Verdict:
@@ -60,12 +99,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges chains. ``name`` is what to call the roots; ``own``: they were named by the user, not the system's."""
+    """Judges chains. ``name`` is what to call the roots; ``own``: they were named by the user, not the system's.
+    ``elsewhere``: the CA certificates found anywhere in the input, which a chain may lack."""
 
     roots: Roots
     name: str
     own: bool
-    elsewhere: Elsewhere
+    elsewhere: Shelf
     at: datetime
 
     def problems(self, shown: Shown) -> Iterator[Problem]:
@@ -114,7 +154,7 @@ class Judge:
         return sorted(moment for moment in moments if _covers(leaf, moment))[:MOST_TIMES]
 
     def _lacks_intermediate(self, shown: Shown, at: datetime) -> Problem | None:
-        known = dict(self.elsewhere.intermediates)
+        known = {one.loaded: one.source for one in self._known(shown) if not one.root}
         path = find_path(shown.leaf, (*shown.others, *known), self.roots, at)
         if not isinstance(path, Path):
             return None
@@ -128,17 +168,19 @@ class Judge:
 
     def _leads_elsewhere(self, shown: Shown, at: datetime) -> Problem | None:
         """To a root that is at hand, and that nobody has named as trusted."""
-        known = dict(self.elsewhere.roots)
-        roots = Roots(())
-        roots.loaded = [*known]
-        others = (*shown.others, *(one for one, _ in self.elsewhere.intermediates))
-        path = find_path(shown.leaf, others, roots, at)
+        held = self._known(shown)
+        known = {one.loaded: one.source for one in held if one.root}
+        others = (*shown.others, *(one.loaded for one in held if not one.root))
+        path = find_path(shown.leaf, others, Roots(one.certificate for one in held if one.root), at)
         if not isinstance(path, Path):
             return None
         root = path.certificates[-1]
         where = "which it sends itself" if root in shown.others else f"which is in {known[root]}"
         said = f"it leads to {_name(root)}, {where} and not among {self.name}; if you trust it, name it with --ca-file"
         return Problem(Code.UNTRUSTED_CHAIN, said, shown.grave)
+
+    def _known(self, shown: Shown) -> list[Held]:
+        return self.elsewhere.above(shown.head.certificate, *(one.certificate for one in shown.above))
 
     def _ends(self, shown: Shown, refused: NoPath) -> Problem:
         """Where the chain ends: at a CA that is known and has not signed, or at one that is not known."""
@@ -153,7 +195,7 @@ class Judge:
         said = f"{subject} {issuer} is neither sent along nor among {self.name}"
         if not shown.served:
             said = f"{subject} {issuer} is not among {self.name}; name its CA with --ca-file"
-        if shown.served and (self.own or _says_where_issuer_is(top)):
+        if shown.served and top == shown.leaf and (self.own or _says_where_issuer_is(top)):
             return Problem(Code.MISSING_INTERMEDIATE, f"{said}: the server has to send it", Verdict.FAIL)
         return Problem(Code.UNTRUSTED_CHAIN, said, shown.grave)
 

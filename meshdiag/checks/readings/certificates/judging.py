@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from meshdiag.checks.readings.certificates.chains import Elsewhere, Judge, Shown, order
+from meshdiag.checks.readings.certificates.chains import Held, Judge, Shelf, Shown, order
 from meshdiag.checks.readings.certificates.judged import Code, Judged, Problem
 from meshdiag.checks.readings.certificates.traits import Bounds, days_left, of_itself
 from meshdiag.checks.readings.certificates.verifying import Names, Roots, has_signed, is_self_signed, loaded
@@ -96,10 +96,10 @@ class _Board:
     def __init__(self, bounds: Bounds, trust: Trust, found: Sequence[Found]) -> None:
         self._bounds = bounds
         self._names = Names()
-        self._loaded: dict[str, x509.Certificate | None] = {}
+        self._held: dict[str, Held | None] = {}
+        elsewhere = self._elsewhere(found)
         self._signers = self._without_flag(found)
-        roots = Roots(trust.roots)
-        self._judge = Judge(roots, trust.name, trust.name != SYSTEM, self._elsewhere(found), bounds.at)
+        self._judge = Judge(Roots(trust.roots), trust.name, trust.name != SYSTEM, elsewhere, bounds.at)
         self._chains: dict[tuple[object, ...], tuple[Problem, ...]] = {}
         self.rows: dict[object, _Row] = {}
 
@@ -109,13 +109,15 @@ class _Board:
             self._nothing(place)
             return
         leaves = self._leaves(place)
+        of_chains: dict[int, list[Problem]] = {}
+        for position, problem in self._chains_of(place, leaves):
+            of_chains.setdefault(position, []).append(problem)
         for position, certificate in enumerate(place.chain):
             row = self._row(certificate, place.source, position)
             if isinstance(certificate, Certificate):
                 row.add(of_itself(certificate, self._bounds, leaf=position in leaves), place.source)
                 row.add(self._flag(certificate, place, position), place.source)
-                if position in self._heads(place, leaves):
-                    row.add(self._chain(place, position, ordered=leaves == {position}), place.source)
+                row.add(of_chains.get(position, ()), place.source)
             else:
                 row.add((Problem(Code.MALFORMED, certificate.reason, Verdict.FAIL),), place.source)
             if position == 0:
@@ -159,33 +161,45 @@ class _Board:
             if isinstance(one, Certificate) and not self._is_root(one)
         }
 
+    def _hold(self, certificate: Certificate, source: str = "") -> Held | None:
+        """The certificate with the library's form of it; None where the library refuses it."""
+        if certificate.sha256 not in self._held:
+            known = loaded(certificate)
+            held = Held(certificate, known, source, is_self_signed(known)) if known is not None else None
+            self._held[certificate.sha256] = held
+        return self._held[certificate.sha256]
+
     def _load(self, certificate: Certificate) -> x509.Certificate | None:
-        if certificate.sha256 not in self._loaded:
-            self._loaded[certificate.sha256] = loaded(certificate)
-        return self._loaded[certificate.sha256]
+        held = self._hold(certificate)
+        return held.loaded if held is not None else None
 
     def _is_root(self, certificate: Certificate) -> bool:
-        known = self._load(certificate)
-        return known is not None and is_self_signed(known)
+        held = self._hold(certificate)
+        return held is not None and held.root
 
-    def _chain(self, place: Found, position: int, *, ordered: bool) -> Iterator[Problem]:
-        head = place.chain[position]
-        leaf = self._load(head) if isinstance(head, Certificate) else None
-        if leaf is None:
-            yield Problem(Code.UNTRUSTED_CHAIN, "its chain cannot be verified: it is malformed", Verdict.WARN)
-            return
-        rest = [one for one in place.chain if isinstance(one, Certificate) and one is not head]
-        others = tuple(one for one in map(self._load, rest) if one is not None)
-        served = place.kind in _SERVED
-        key = (leaf, others, served, ordered and place.kind not in _UNORDERED)
+    def _chains_of(self, place: Found, leaves: set[int]) -> Iterator[tuple[int, Problem]]:
+        """What is wrong with the chains of a place, by the position of the certificate that begins each."""
+        held = [self._hold(one) if isinstance(one, Certificate) else None for one in place.chain]
+        shelf = Shelf(one for one in held if one is not None)
+        for position in sorted(self._heads(place, leaves)):
+            head = held[position]
+            if head is None:
+                said = "its chain cannot be verified: it is malformed"
+                yield position, Problem(Code.UNTRUSTED_CHAIN, said, Verdict.WARN)
+                continue
+            above = tuple(one for one in shelf.above(head.certificate) if one is not head)
+            for problem in self._chain(Shown(head, above, place.kind in _SERVED)):
+                yield position, problem
+            if leaves == {position} and place.kind not in _UNORDERED:
+                for problem in _order(position, [one.loaded for one in held if one is not None], head.loaded):
+                    yield position, problem
+
+    def _chain(self, shown: Shown) -> tuple[Problem, ...]:
+        """Judged once, however many places show the same."""
+        key = (shown.served, shown.head.certificate.sha256, *(one.certificate.sha256 for one in shown.above))
         if key not in self._chains:
-            problems = list(self._judge.problems(Shown(leaf, others, served)))
-            if key[3]:
-                problems += order(leaf, others)
-            self._chains[key] = tuple(problems)
-        yield from self._chains[key]
-        if ordered and position > 0 and key[3]:
-            yield Problem(Code.WRONG_ORDER, "it is to stand first in its file, before its issuers", Verdict.WARN)
+            self._chains[key] = tuple(self._judge.problems(shown))
+        return self._chains[key]
 
     def _of_place(self, place: Found) -> Iterator[Problem]:
         """What is wrong with the place rather than with a certificate."""
@@ -252,13 +266,9 @@ class _Board:
                     seen.add(one.sha256)
                     yield one, place.source
 
-    def _elsewhere(self, found: Sequence[Found]) -> Elsewhere:
-        cas = [(self._load(one), one, source) for one, source in self._all(found) if one.is_ca]
-        known = [(loaded, one, source) for loaded, one, source in cas if loaded is not None]
-        return Elsewhere(
-            intermediates=tuple((loaded, source) for loaded, one, source in known if not self._is_root(one)),
-            roots=tuple((loaded, source) for loaded, one, source in known if self._is_root(one)),
-        )
+    def _elsewhere(self, found: Sequence[Found]) -> Shelf:
+        held = (self._hold(one, source) for one, source in self._all(found) if one.is_ca)
+        return Shelf(one for one in held if one is not None)
 
     def _without_flag(self, found: Sequence[Found]) -> set[str]:
         """The certificates that have signed another one and do not say that they are a CA."""
@@ -277,6 +287,13 @@ class _Board:
 
 
 _FOR_SERVERS = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+
+
+def _order(position: int, chain: list[x509.Certificate], head: x509.Certificate) -> Iterator[Problem]:
+    """What is wrong with the order in which a place shows its only leaf and what is to stand behind it."""
+    yield from order(head, [one for one in chain if one is not head])
+    if position > 0:
+        yield Problem(Code.WRONG_ORDER, "it is to stand first in its file, before its issuers", Verdict.WARN)
 
 
 def _mismatch(certificate: Certificate, host: str) -> str:
