@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from meshdiag.rules.groups import Group, Problem, Rule, RuleFile, RuleFileError
 from meshdiag.rules.spans import parse_span
 from meshdiag.rules.validating import group_problems, rule_problems
-from meshdiag.rules.yamltree import Merger, YamlError, read_yaml
 from meshdiag.spelling import did_you_mean
+from meshdiag.yamltree import Merger, YamlError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
-    from meshdiag.rules.yamltree import Node
+    from meshdiag.yamltree import Node
 
 MAX_RULES = 100_000
 """Rules of one file that are read at most: aliases can make many out of little text."""

@@ -12,15 +12,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meshdiag.rules.yamltree import YamlError, read_yaml
 from meshdiag.sources.certificates.certificate import Found
 from meshdiag.sources.certificates.containers import MOST_BINARY, looks_binary, read_bytes
 from meshdiag.sources.certificates.opening import Unreadable, open_regular
+from meshdiag.yamltree import YamlError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from meshdiag.rules.yamltree import Node
+    from meshdiag.yamltree import Node
 
 LONGEST_MANIFEST = 8 * 1024 * 1024
 MOST_ENTRIES = 2000
