@@ -123,6 +123,8 @@ def look_at_links(invocation: Invocation, flags: Flags, links: LinkFlags) -> int
     from meshdiag.views.matrix import NEEDS, MatrixView
     from meshdiag.views.topology import TopologyView
 
+    if links.matrix:
+        _need_exporters(invocation.load().context)
     context = click.get_current_context()
     count = context.params.get("count") if _typed(context, "count") else None
     if not _typed(context, "deadline"):
@@ -135,6 +137,16 @@ def look_at_links(invocation: Invocation, flags: Flags, links: LinkFlags) -> int
     if isinstance(view, TopologyView) and flags.format in DRAWN:
         return _draw(report, view, flags.format, flags.fail_on)
     return show(report, flags, interrupted=interrupted)
+
+
+def _need_exporters(context: Context) -> None:
+    from meshdiag.errors import UsageError
+
+    if context.blackbox is None:
+        raise UsageError(
+            f"context {context.name} has no blackbox_exporters (blackbox = false), which --matrix asks",
+            hint="say where they are (blackbox in the context); meshdiag peers shows the links from here",
+        )
 
 
 def _question(links: LinkFlags, view: Any, adjust: Callable[[Context], Context]) -> Question:

@@ -107,6 +107,12 @@ async def _read(inputs: Inputs) -> Links:
     wanted = {(one, other) for one in nodes for other in targets if one != other}
     if inputs.wanted is not everything:
         wanted = {pair for pair in wanted if inputs.wanted(_labels(nodes, pair))}
+    if not wanted:
+        raise SourceError(
+            "no link is between the nodes that were chosen",
+            trouble=Trouble.NOT_AVAILABLE,
+            hint="meshdiag nodes lists the names, roles and instances that --from and --to go by",
+        )
     chosen = wanted if len(wanted) <= MOST_PAIRS else wanted & ring(tuple(nodes))
     viewpoints = _viewpoints(nodes, targets, chosen, listed, settings)
     rows = await inputs.blackbox.look(viewpoints, settings.module, count=settings.count, timeout_s=settings.timeout_s)
