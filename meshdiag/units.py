@@ -125,6 +125,12 @@ def zoned(when: datetime, *, utc: bool = False) -> datetime:
     return aware.astimezone(UTC) if utc else aware.astimezone()
 
 
+def zone_before(first: datetime, last: datetime) -> str:
+    """The zone to write behind the first of two moments, with a blank before it, where the clocks were changed between
+    them; else none, for that of the last tells it."""
+    return "" if first.tzname() == last.tzname() else f" {first.tzname() or ''}"
+
+
 def _zone(when: datetime) -> str:
     name = when.tzname() or ""
     return name if name.isalpha() else f"{when:%z}"

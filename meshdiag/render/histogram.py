@@ -13,7 +13,7 @@ from meshdiag.render.ansi import paint
 from meshdiag.render.log_lines import LEVEL_STYLES
 from meshdiag.render.look import BARS
 from meshdiag.render.safe import encodable, one_line
-from meshdiag.units import human, zoned
+from meshdiag.units import human, zone_before, zoned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +60,8 @@ def _title(rates: Rates, *, utc: bool) -> str:
     end = zoned(moment_of(rates.begin_ns + len(rates.total) * rates.width_ns), utc=utc)
     last = f"{end:%H:%M:%S}" if end.date() == begin.date() else f"{end:%Y-%m-%d %H:%M:%S}"
     width = human(rates.width_ns / 1e9, "s")
-    return (
-        f"records by {rates.by}, {width} a column, {begin:%Y-%m-%d %H:%M:%S} to {last} {begin.tzname() or ''}".rstrip()
-    )
+    first = f"{begin:%Y-%m-%d %H:%M:%S}{zone_before(begin, end)}"
+    return f"records by {rates.by}, {width} a column, {first} to {last} {end.tzname() or ''}".rstrip()
 
 
 def _chart(counts: Sequence[int], bars: str) -> list[tuple[str, str]]:

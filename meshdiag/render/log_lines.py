@@ -68,7 +68,8 @@ class LogLines:
         self._second: int | None = None
         self._clock = ""
         self._date = ""
-        self._shown_date = ""
+        self._offset = 0  # of the zone, in seconds
+        self._shown_day: tuple[str, int] | None = None
         self._nodes: dict[str, str] = {}
         self._gaps = Gaps()
 
@@ -98,16 +99,17 @@ class LogLines:
         try:
             parts = time.gmtime(second) if self._dress.utc else time.localtime(second)
         except (OverflowError, OSError, ValueError):
-            self._clock, self._date = "??:??:??", "????-??-?? "
+            self._clock, self._date, self._offset = "??:??:??", "????-??-?? ", 0
             return
         self._clock = time.strftime("%H:%M:%S", parts)
         self._date = time.strftime("%Y-%m-%d ", parts)
+        self._offset = parts.tm_gmtoff or 0
 
     def _new_date(self) -> str:
-        """On a terminal: the line that tells a new date."""
-        if self._dress.dates or self._date == self._shown_date:
+        """On a terminal: the line that tells a new date, or that the clocks were changed."""
+        if self._dress.dates or not self._date or (self._date, self._offset) == self._shown_day:
             return ""
-        self._shown_date = self._date
+        self._shown_day = (self._date, self._offset)
         zone = "UTC" if self._dress.utc else time.strftime("%z", time.localtime(self._second))
         return self._paint(f"-- {self._date}{zone} --", DIM) + "\n"
 

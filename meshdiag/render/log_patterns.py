@@ -10,7 +10,7 @@ from meshdiag.render.ansi import DIM, paint
 from meshdiag.render.log_data import rfc3339_ns
 from meshdiag.render.log_lines import LEVEL_STYLES
 from meshdiag.render.safe import encodable, one_line
-from meshdiag.units import zoned
+from meshdiag.units import zone_before, zoned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,9 +94,9 @@ def _times(one: Recurring, dated: bool, *, utc: bool) -> str:
         return ""
     form = "%Y-%m-%d %H:%M:%S" if dated else "%H:%M:%S"
     first, last = zoned(moment_of(one.first_ns), utc=utc), zoned(moment_of(one.last_ns), utc=utc)
-    zone = last.tzname() or ""
-    once = f"{first:{form}}" == f"{last:{form}}"
-    return f"{first:{form}} {zone}" if once else f"{first:{form}} to {last:{form}} {zone}"
+    if f"{first:{form}}" == f"{last:{form}}":
+        return f"{last:{form}} {last.tzname() or ''}"
+    return f"{first:{form}}{zone_before(first, last)} to {last:{form}} {last.tzname() or ''}"
 
 
 def _components(one: Recurring, encoding: str) -> str:

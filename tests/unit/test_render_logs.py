@@ -6,15 +6,18 @@ import csv
 import io
 import json
 import re
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshdiag.logs.patterns.recurring import Found, Recurring
 from meshdiag.logs.record import NS, Level, Record
 from meshdiag.render.log_data import COLUMNS, csv_head, rfc3339_ns, to_csv_row, to_json_line
 from meshdiag.render.log_lines import Dress, LogLines, short_names
+from meshdiag.render.log_patterns import as_lines
 
 MOMENT = 1_773_025_200 * NS
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -129,3 +132,29 @@ def test_files_are_called_by_as_much_as_tells_them_apart():
 def test_times_are_as_fine_as_they_are(time_ns, text):
     """Nothing is rounded away, and no digits are made up."""
     assert rfc3339_ns(time_ns) == text
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """Local time is Berlin's, whose clocks went back at 01:00 UTC on 25 October 2026."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_hour_that_comes_twice_is_told_apart(berlin):
+    """Where the clocks were changed, the zone is said again, in lines, of patterns and above a chart."""
+    change_ns = 1_792_890_000 * NS  # 2026-10-25 01:00 UTC
+    lines = LogLines(Dress(dates=False))
+    records = [Record(b"", change_ns + minutes * 60 * NS, Level.ERROR, message="boom") for minutes in (-1, -1, 1)]
+    text = "".join(map(lines.text, records))
+    assert [line for line in text.splitlines() if line.startswith("--")] == [
+        "-- 2026-10-25 +0200 --", "-- 2026-10-25 +0100 --"
+    ]  # fmt: skip
+    assert text.count("02:59:00.000") == 2
+    assert "02:01:00.000" in text
+    one = Recurring("boom", Level.ERROR, 3, 0, change_ns - 60 * NS, change_ns + 60 * NS, b"")
+    (said,) = [line.strip() for line in as_lines(Found((one,), 3)) if "02:59" in line]
+    assert said == "02:59:00 CEST to 02:01:00 CET"
