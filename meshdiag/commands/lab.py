@@ -79,8 +79,12 @@ def run(argv: tuple[str, ...], **lab: Any) -> int:
     The environment points meshdiag at the lab. With the servers that run, PROMETHEUS_URL and ALERTMANAGER_URL hold
     their addresses for curl, promtool and amtool. Nothing is left behind when COMMAND ends, or when either is killed.
 
+    With --netns COMMAND runs on a machine beside the nodes', which have the addresses 198.18.1.N (bootstrap nodes),
+    198.18.2.N (trainers) and 198.18.3.N (aggregators); it reaches nothing else.
+
     \b
     meshdiag lab run --fault byzantine --with prometheus -- meshdiag health
+    meshdiag lab run --fault slow-peer --netns -- meshdiag peers
     meshdiag lab run --with prometheus -- sh -c 'promtool query instant "$PROMETHEUS_URL" up'
     """
     import asyncio
