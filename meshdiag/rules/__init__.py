@@ -1,7 +1,7 @@
 """Prometheus rule files: read, checked as Prometheus checks them, and evaluated over samples held in memory.
 
 groups.py        a rule, a group, a file: what reading gives
-reading.py       YAML nodes (meshdiag.yamltree) to groups; every problem with its line (validating.py judges single rules)
+reading.py       meshdiag.yamltree to groups; every problem with its line (validating.py judges single rules)
 loading.py       paths and globs to rule files
 templates/       Go's text/template as Prometheus uses it in labels and annotations
 evaluating.py    recording and alerting rules stepped through time over a ``promql.store.Store``

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from meshdiag.errors import UsageError
-from meshdiag.sources.certificates import files
+from meshdiag.sources.certificates import containers, files
 from meshdiag.sources.certificates.certificate import Certificate, Malformed
 from meshdiag.sources.certificates.files import read_paths
 from meshdiag.sources.certificates.trust import load_trust
@@ -108,6 +108,30 @@ def test_pkcs12_without_a_password(tmp_path):
     path.write_bytes(pkcs12.serialize_key_and_certificates(b"node", NODE.key, NODE.x509, [], NoEncryption()))
     (found,) = read(path)
     assert subjects(found) == ["CN=node-1"]
+
+
+def test_a_pkcs12_file_that_would_take_hours_is_not_tried(tmp_path, monkeypatch):
+    """A file that asks for two thousand million rounds of hashing is refused before the first."""
+    sealed = BestAvailableEncryption(b"pw")
+    data = pkcs12.serialize_key_and_certificates(b"n", NODE.key, NODE.x509, None, sealed)
+    assert data.endswith(b"\x02\x02\x08\x00")  # the rounds of its MAC, 2,048
+    (tmp_path / "slow.p12").write_bytes(data)
+    assert read(tmp_path / "slow.p12", password=b"pw")[0].chain
+    (tmp_path / "slow.p12").write_bytes(lengthened(data[:-4] + b"\x02\x04\x7f\xff\xff\xff", 2))
+    (found,) = read(tmp_path / "slow.p12", password=b"pw")
+    assert "2,147,483,647 times: not tried" in found.trouble
+    monkeypatch.setattr(containers, "MOST_ROUNDS", 10_000)  # those of the key and the certificates are 20,000
+    (tmp_path / "slow.p12").write_bytes(data)
+    assert "20,000 times: not tried" in read(tmp_path / "slow.p12", password=b"pw")[0].trouble
+
+
+def lengthened(der, by):
+    """A DER value whose last inner value has grown by so many bytes: the lengths around it, put right."""
+    length = int.from_bytes(der[2:4]) + by
+    whole = der[:2] + length.to_bytes(2) + der[4:]
+    first = 7 + 4 + int.from_bytes(whole[9:11])  # behind the version and the contents: the MAC's data
+    assert whole[first] == 0x30
+    return whole[: first + 1] + bytes([whole[first + 1] + by]) + whole[first + 2 :]
 
 
 def test_a_java_keystore_is_named(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from meshdiag.sources.certificates.certificate import Malformed
 from meshdiag.sources.certificates.decoding import REFUSED, read_certificates, reason
-from meshdiag.sources.certificates.der import INTEGER, OID, SEQUENCE, dotted, read_value, read_values
+from meshdiag.sources.certificates.der import INTEGER, OCTET_STRING, OID, SEQUENCE, dotted, read_value, read_values
 from meshdiag.sources.certificates.pem import Blocks, decode, is_bundle
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ MOST_CERTIFICATES = 1000
 MOST_BINARY = 8 * 1024 * 1024
 """The longest file that is read as a whole, in bytes."""
 
+MOST_ROUNDS = 5_000_000
+"""How often the password of a PKCS#12 file may be hashed: some seconds. Usual are 2,000 to 600,000 rounds."""
+
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
+_CONSTRUCTED = 0x20
 _JAVA_KEYSTORES = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
 
 
@@ -144,6 +148,8 @@ def _of_pkcs7(data: bytes) -> list[bytes]:
 
 def _read_pkcs12(data: bytes, password: bytes | None) -> Contents:
     """The certificates of a PKCS#12 file, the key's own first. The key is decrypted with them and dropped at once."""
+    if (rounds := _rounds(data)) > MOST_ROUNDS:
+        return Contents("pkcs12", trouble=f"a PKCS#12 file whose password is to be hashed {rounds:,} times: not tried")
     from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
     with warnings.catch_warnings():
@@ -161,3 +167,19 @@ def _read_pkcs12(data: bytes, password: bytes | None) -> Contents:
         return Contents("pkcs12", (Malformed(refused),))
     said = "it needs a password" if password is None else "the password is wrong, or the file is damaged"
     return Contents("pkcs12", trouble=f"a PKCS#12 file: {said}")
+
+
+def _rounds(data: bytes, depth: int = 24) -> int:
+    """The largest count of rounds in a PKCS#12 file: an integer behind a salt (RFC 8018, PBKDF2-params and
+    PBEParameter; RFC 7292, MacData), wherever it stands."""
+    try:
+        values = list(read_values(data))
+    except ValueError:
+        return 0
+    largest = 0
+    for value, behind in zip(values, [*values[1:], None], strict=True):
+        if value.tag == OCTET_STRING and behind is not None and behind.tag == INTEGER:
+            largest = max(largest, int.from_bytes(behind.content))
+        if depth and (value.tag & _CONSTRUCTED or value.tag == OCTET_STRING):
+            largest = max(largest, _rounds(value.content, depth - 1))
+    return largest

@@ -24,6 +24,8 @@ from meshdiag.sources.resolving import Resolver, split_address
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from meshdiag.sources.certificates.certificate import Certificate, Malformed
+
 AT_ONCE = 100
 """Handshakes under way at the same time."""
 CHUNK = 64 * 1024
@@ -72,6 +74,7 @@ class _Look:
     slots: asyncio.Semaphore
     resolver: Resolver = field(default_factory=Resolver)
     contexts: dict[tuple[object, ...], ssl.SSLContext] = field(default_factory=dict)
+    read: dict[bytes, Certificate | Malformed] = field(default_factory=dict)
 
     async def at(self, wanted: Wanted) -> Found:
         kind = "starttls" if wanted.starttls else "tls"
@@ -93,6 +96,12 @@ class _Look:
         if key not in self.contexts:
             self.contexts[key] = looking_context(wanted.alpn, wanted.client_cert, older=older)
         return self.contexts[key]
+
+    def certificates(self, ders: Sequence[bytes]) -> tuple[Certificate | Malformed, ...]:
+        """Each read once: servers of one mesh send the same intermediates."""
+        new = [der for der in ders if der not in self.read]
+        self.read.update(zip(new, read_certificates(new), strict=True))
+        return tuple(self.read[der] for der in ders)
 
 
 @dataclass(slots=True)
@@ -141,7 +150,7 @@ class _Visit:
         return Found(
             self.wanted.address,
             kind,
-            chain=read_certificates(self.shake.chain()),
+            chain=self.look.certificates(self.shake.chain()),
             host=self.host,
             tls_version=self.shake.version,
             trouble=trouble,
