@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,15 +12,17 @@ if TYPE_CHECKING:
     from meshdiag.config import Loaded
 
 
-@dataclass
 class Invocation:
     """The flags that say which mesh is meant. ``overrides`` maps a source's name to the URL given by a flag;
     ``environ`` stands in for the process's environment."""
 
-    context: str | None = None
-    config_file: Path | None = None
-    overrides: dict[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    def __init__(
+        self, context: str | None = None, config_file: Path | None = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self.context = context
+        self.config_file = config_file
+        self.overrides: dict[str, str] = {}
+        self.environ = environ
 
     def load(self) -> Loaded:
         """Read the configuration. Raises ``ConfigError``, also for the settings of a check that does not exist."""

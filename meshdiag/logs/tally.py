@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 
-
-@dataclass(slots=True)
 class Tally:
     """Counts of one reading, filled while it goes on.
 
@@ -16,12 +13,13 @@ class Tally:
     than the bound and shown in part, ``torn`` are last lines that ended without a newline and were not whole.
     """
 
-    files: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    bytes_read: int = 0
-    records: int = 0
-    matched: int = 0
-    unparsed: int = 0
-    cut: int = 0
-    torn: int = 0
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.skipped: list[str] = []
+        self.notes: list[str] = []
+        self.bytes_read = 0
+        self.records = 0
+        self.matched = 0
+        self.unparsed = 0
+        self.cut = 0
+        self.torn = 0

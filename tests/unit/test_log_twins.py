@@ -24,7 +24,8 @@ def text_one(time: int | None, message: str, node: str = "a", level: Level = Lev
 
 def test_of_twins_the_one_that_says_most_stays():
     """JSON goes before text, in whatever order they come; the others are counted."""
-    tally = Tally(matched=5)
+    tally = Tally()
+    tally.matched = 5
     j, t, c = json_one(1, "lost"), text_one(1, "lost"), text_one(1, "lost", file="c.log")
     other = text_one(2, "found")
     assert list(once([t, j, c, other, text_one(2, "found", file="c.log")], tally)) == [j, other]

@@ -18,8 +18,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.record import Level, Record
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Hints:
+class Hints(NamedTuple):
     """What a line does not say itself. ``newest``: when the file was last written (aware), which gives the year to
     formats without one (the latest year that puts the line not after it) and the date to those without a date;
     ``zone`` for times that name none."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshdiag.logs.formats import jsonkeys
 from meshdiag.logs.formats.jsonreading import field_test, quick_object, read_object, read_start
@@ -42,8 +41,7 @@ _ESCAPED_LETTER = rb"\u00"
 _BLANKS = (b" ", b"\t", b"\n", b"\r")
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Shape:
+class Shape(NamedTuple):
     """What a sample's objects have in common. ``words``: styles of level words, empty when levels are numbers only;
     ``letters``: whether levels may be single letters; ``numbers``: keys whose level may be a number (or its digits),
     on ``scales``; ``gap``: what stands between such a key and its value."""

@@ -7,9 +7,9 @@ is becomes that one, as jq has it. Whether objects have a field, msgspec tells w
 
 from __future__ import annotations
 
-import json
 import re
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.regexes import when_used
@@ -45,7 +45,6 @@ class _Reader:
     def __init__(self) -> None:
         self._left = _PATIENCE
         self.fast: Callable[[bytes | str], Any] | None = None
-        self._slow = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_refuse).decode
 
     def read(self, raw: bytes) -> Any:
         """The value of a JSON text. Raises ``ValueError``."""
@@ -61,6 +60,12 @@ class _Reader:
             if _surrogates(raw) or not _BEYOND.search(raw):
                 raise
             return self._slow(raw.decode("utf-8"))
+
+    @cached_property
+    def _slow(self) -> Callable[[str], Any]:
+        from json import JSONDecoder
+
+        return JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_refuse).decode
 
     def _load_fast(self) -> Callable[[bytes | str], Any]:
         if self.fast is None:
@@ -115,6 +120,13 @@ def _value(raw: bytes) -> Any:
         except ValueError:
             return None
     return None
+
+
+def escaped(text: str) -> str:
+    """A text as it stands in a JSON string."""
+    from json import dumps
+
+    return dumps(text)[1:-1]
 
 
 _START = 8192

@@ -6,12 +6,11 @@ time gives the record its time; else the line inside does, if it can.
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshdiag.logs.formats.jsonreading import read_object
+from meshdiag.logs.formats.jsonreading import escaped, read_object
 from meshdiag.logs.formats.lines import ESCAPE, HEAD, bare, continues, text_of, unmarked
 from meshdiag.logs.timestamps import ISO, NO_YEAR, Reader, TextTimes
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.timestamps import Shape
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Wrapper:
+class Wrapper(NamedTuple):
     """A prefix: a bytes pattern with the groups of ``shape`` (if any), and perhaps ``node``, ``component`` and
     ``flag`` (``P``: the line goes on in the next). ``likely``: a pattern that is cheaper and finds all such lines.
     ``needs``: what must be inside, any of these names of formats. ``many``: several programs write, so that a
@@ -246,7 +244,7 @@ class DockerFormat:
         inner = self.inner.level_literals(levels)
         if inner is None or any(not literal.isascii() for literal in inner):
             return None
-        return (*(json.dumps(literal.decode())[1:-1].encode() for literal in inner), rb"\u00")
+        return (*(escaped(literal.decode()).encode() for literal in inner), rb"\u00")
 
     def start_width(self, _line: bytes) -> int | None:
         """The line inside decides."""
