@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from meshdiag.sources.certificates.certificate import Malformed
@@ -176,10 +177,10 @@ def _rounds(data: bytes, depth: int = 24) -> int:
         values = list(read_values(data))
     except ValueError:
         return 0
-    largest = 0
-    for value, behind in zip(values, [*values[1:], None], strict=True):
-        if value.tag == OCTET_STRING and behind is not None and behind.tag == INTEGER:
-            largest = max(largest, int.from_bytes(behind.content))
-        if depth and (value.tag & _CONSTRUCTED or value.tag == OCTET_STRING):
-            largest = max(largest, _rounds(value.content, depth - 1))
-    return largest
+    rounds = [
+        int.from_bytes(behind.content)
+        for value, behind in pairwise(values)
+        if value.tag == OCTET_STRING and behind.tag == INTEGER
+    ]
+    within = [value.content for value in values if value.tag & _CONSTRUCTED or value.tag == OCTET_STRING]
+    return max((*rounds, *(_rounds(content, depth - 1) for content in within if depth)), default=0)
