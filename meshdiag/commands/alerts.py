@@ -52,6 +52,7 @@ def command(
     """Every alert in one table: pending and firing in Prometheus, silenced or inhibited in Alertmanager.
 
     LABEL=VALUE narrows the table and the verdict; LABEL!=VALUE, LABEL=~RE and LABEL!~RE work too.
+    'alerts route LABEL=VALUE…' says instead whom an alert with these labels would reach, by Alertmanager's routes.
 
     With --direct, and by itself when Prometheus does not answer, the alert rules are evaluated here, over the nodes'
     own pages: each alert would fire, is pending (its 'for' is longer than the look), quiet or unknown.
@@ -63,11 +64,14 @@ def command(
       meshdiag alerts 'instance=~10\\.0\\..*' -o json
       meshdiag alerts --direct --rules 'monitoring/rules/*.yml'
       meshdiag alerts --watch --interval 5s --for 10m
+      meshdiag alerts route alertname=MeshNodeDown severity=critical
     """
     from meshdiag.commands._run import Question, answer, look, show
     from meshdiag.engine import View
     from meshdiag.views.alerts import alerts_view, parse_matchers
 
+    if matchers[:1] == ("route",):
+        return _route(invocation, flags, matchers[1:])
     wanted = parse_matchers(matchers)
     if rules or watch or flags.direct or interval or span:
         _refuse(flags, watch, interval, span)
@@ -85,6 +89,17 @@ def command(
     if not interrupted and not _prometheus_answers(report) and invocation.load().context.nodes:
         report, interrupted = _fall_back(invocation, flags, wanted, report)
     return show(report, flags, interrupted=interrupted)
+
+
+def _route(invocation: Invocation, flags: Flags, pairs: tuple[str, ...]) -> int:
+    """Whom an alert would reach."""
+    from meshdiag.commands._run import Question, answer
+    from meshdiag.engine import View
+    from meshdiag.views.alert_route import AlertRoute, parse_labels
+
+    route = AlertRoute(parse_labels(pairs))
+    view = View(route.table, route.check.needs)
+    return answer(invocation, flags, Question("alerts route", extra=(route.check,), view=view))
 
 
 def _refuse(flags: Flags, watch: bool, interval: timedelta | None, span: timedelta | None) -> None:
