@@ -7,7 +7,7 @@ is asked of the format once and remembered by that beginning with its digits mas
 from __future__ import annotations
 
 from itertools import accumulate, count
-from operator import add
+from operator import add, itemgetter
 from typing import TYPE_CHECKING
 
 from meshdiag.logs.formats import Clocked, Fielded
@@ -376,6 +376,8 @@ def _fields_test(form: Format, matcher: Matcher, size: int) -> Callable[[bytes],
 
 def _heads(block: Block, begins: list[int], width: int) -> bytes:
     """The beginnings of lines, one after another, their digits masked."""
+    if width == 1 and len(begins) > 1:
+        return bytes(itemgetter(*begins)(block.buffer)).translate(MASK)
     if begins and begins[-1] + width > len(block.buffer):
         return b"".join([bytes(block.view[begin : begin + width]).ljust(width) for begin in begins]).translate(MASK)
     text = block.text(len(begins))
