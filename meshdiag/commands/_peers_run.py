@@ -56,12 +56,19 @@ def look_once(invocation: Invocation, flags: Flags, peers: Peers) -> tuple[Repor
     """One look as a report, and whether the user cut it short."""
     from meshdiag.commands._run import Question, look
     from meshdiag.engine import View
+    from meshdiag.sources.probing.pace import PER_SECOND
 
     question = Question("peers", extra=peers.checks, view=View(peers.table, ("probe",)))
-    patient = replace(
-        flags, only=(), skip=(), quiet=True, deadline=flags.deadline + timedelta(seconds=peers.plan.lasts_s)
-    )
+    lasts_s = peers.plan.lasts_s + len(peers.targets) * (peers.plan.count + 1) / PER_SECOND
+    patient = replace(flags, only=(), skip=(), quiet=True, deadline=flags.deadline + timedelta(seconds=lasts_s))
     report, interrupted = look(invocation, patient, question)
+    if peers.cut_short:
+        stopped = "interrupted" if interrupted else "the deadline passed"
+        note = f"{stopped}: this is what was seen until then"
+        peers = replace(peers, given=peers.cut_short, notes=[*peers.notes, note])
+        question = replace(question, extra=peers.checks, view=View(peers.table, ("probe",)))
+        known, _ = look(invocation, patient, question)
+        report = replace(known, started=report.started, duration_s=report.duration_s)
     return replace(report, notes=(*report.notes, *peers.notes)), interrupted
 
 

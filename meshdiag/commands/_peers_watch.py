@@ -41,11 +41,11 @@ def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
             began = time.monotonic()
             now = replace(peers, notes=[])
             report, interrupted = look(now)
+            looks += 1
+            for one in now.probes or now.cut_short:
+                seen[one.target] = joined(seen.get(one.target), one)
             if interrupted:
                 break
-            looks += 1
-            for one in now.probes:
-                seen[one.target] = joined(seen.get(one.target), one)
             draw(report, f"look {looks}, {peers.plan.count} probes each; Ctrl-C ends it")
             time.sleep(max(0.0, began + LEAST_S - time.monotonic()))
     if seen:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshdiag.checks import Check, Outcome
     from meshdiag.checks.inputs import Inputs
     from meshdiag.model import Finding
+    from meshdiag.sources.probing import Prober
     from meshdiag.sources.probing.answers import Plan, Probed
 
 STAGES = {"name": "name", "connect": "connect", "tls": "TLS", "first_byte": "first byte"}
@@ -63,7 +64,8 @@ class Peers:
     say: Callable[[str], None] = lambda _text: None
     notes: list[str] = field(default_factory=list)
     given: tuple[Probed, ...] = ()
-    probes: tuple[Probed, ...] = ()
+    probes: tuple[Probed, ...] = field(default=(), init=False)
+    _prober: Prober | None = field(default=None, init=False)
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -111,8 +113,14 @@ class Peers:
             )
         count = f"{len(targets):,} peer{'s' if len(targets) != 1 else ''}"
         self.say(f"probing {count}, {self.plan.count} times each")
+        self._prober = inputs.probe
         self.probes = await inputs.probe.probe(targets, self.plan)
         return self.probes
+
+    @property
+    def cut_short(self) -> tuple[Probed, ...]:
+        """What was known when probing was stopped before its end; empty where it was not."""
+        return () if self.probes or self._prober is None else self._prober.cut_short
 
     async def _of_mesh(self, inputs: Inputs) -> tuple[Target, ...]:
         """The peers of the mesh: those that Prometheus has targets for, up or not, and those of the configuration."""

@@ -140,6 +140,28 @@ def test_without_monitoring_the_configured_peers_are_probed(tmp_path: Path, port
     assert any("nodes of the configuration" in note for note in ran.report["notes"])
 
 
+def test_ctrl_c_ends_with_what_was_seen_until_then(port: int) -> None:
+    """As ping does: a run that would take an hour, stopped after a second, has its numbers and its closed port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "meshdiag", "peers", f"127.0.0.1:{port}", f"127.0.0.2:{port}", "--count", "9999",
+         "--interval", "0.1", "-o", "json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    )  # fmt: skip
+    try:
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    report = json.loads(output)
+    good, closed = sorted(report["data"], key=lambda row: row["peer"])
+    assert (process.returncode, errors) == (130, "")
+    assert 2 <= good["received"] == good["sent"] < 9999
+    assert good["verdict"] == "pass" and closed["verdict"] == "fail"
+    assert closed["trouble"].endswith("refused")
+    assert "interrupted: this is what was seen until then" in report["notes"]
+
+
 def watched(port: int, *arguments: str) -> tuple[int, str]:
     """What a watch prints until it is interrupted after its first look."""
     process = subprocess.Popen(

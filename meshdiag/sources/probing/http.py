@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ async def first_byte(plain: socket.socket, request: bytes, until: float) -> floa
     took, answer = 0.0, b""
     try:
         await writable(plain, until)
-        plain.send(request)  # a request is far smaller than any socket's buffer
+        with contextlib.suppress(ConnectionError, ssl.SSLEOFError):  # hung up, it may be; what it said before is read
+            plain.send(request)  # a request is far smaller than any socket's buffer
         while len(answer) < 5:
             piece = await _receive(plain, until)
             took = time.perf_counter() - began if not answer else took

@@ -12,7 +12,7 @@ from meshdiag.sources.probing.answers import Answer, Method, Probed, ProbeTroubl
 from meshdiag.sources.probing.http import read_url
 from meshdiag.sources.probing.icmp import Pinger
 from meshdiag.sources.probing.routes import routed
-from meshdiag.sources.probing.series import Knock, Series
+from meshdiag.sources.probing.series import Knock, Series, Tally
 from meshdiag.sources.probing.troubles import of_error
 from meshdiag.sources.resolving import Resolver, join_address, split_address
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from meshdiag.sources.probing.answers import Plan, Target
     from meshdiag.sources.probing.http import Asked
+    from meshdiag.sources.probing.icmp.pinger import Line
     from meshdiag.sources.probing.pace import Pace
     from meshdiag.sources.resolving import Place
 
@@ -55,6 +56,10 @@ class Round:
         self.resolver = Resolver()
         self.pinger = Pinger(plan, pace)
         self.series = Series(plan, pace, connections)
+        self.so_far: dict[Target, Callable[[], Answer]] = {}
+        """Of each target that is being probed, what the method that is at it has brought so far."""
+        self.ports: dict[Target, Answer] = {}
+        self.done: dict[Target, Probed] = {}
 
     async def aclose(self) -> None:
         """Close the sockets."""
@@ -67,9 +72,23 @@ class Round:
         except (OSError, ValueError) as error:
             trouble = ProbeTrouble.BAD_ADDRESS if isinstance(error, _BadAddress) else of_error(error)
             probed = Probed(target, trouble=trouble)
+        self.done[target] = probed
         if on_answer is not None:
             on_answer(probed)
         return probed
+
+    def snapshot(self, targets: Sequence[Target]) -> tuple[Probed, ...]:
+        """What is known so far, of those targets of which anything is."""
+        known = (self.done.get(target) or self._unfinished(target) for target in targets)
+        return tuple(probed for probed in known if probed is not None)
+
+    def _unfinished(self, target: Target) -> Probed | None:
+        one = self.so_far[target]() if target in self.so_far else None
+        if one is None or not one.sent:
+            return None
+        method = one.method if one.times_s else None
+        port = self.ports.get(target)
+        return Probed(target, method, one.ip, one.sent, one.times_s, one.trouble, (), one.stages_s, one.said_by, port)
 
     async def _look(self, target: Target) -> Look:
         """A target with its name looked up. Raises ``OSError`` or ``ValueError``."""
@@ -123,7 +142,7 @@ class Look:
 
     async def _by(self, method: Method, failed: Sequence[Answer], *, last: bool) -> Answer:
         if method is Method.ICMP:
-            line = self.round.pinger.ping(routed(self.places))
+            line = self._ping()
             if last or await asyncio.shield(line.spoke):
                 await asyncio.shield(line.done)
             return line.answer
@@ -133,7 +152,17 @@ class Look:
         for earlier in failed:  # the same port would not accept now what it did not a moment ago
             if earlier.method is Method.TCP and knock.places[0] in self.places:
                 return Answer(method, earlier.ip, earlier.sent, trouble=earlier.trouble, said_by=earlier.said_by)
-        return await self.round.series.all(knock)
+        return await self._series(knock)
+
+    def _ping(self) -> Line:
+        line = self.round.pinger.ping(routed(self.places))
+        self.round.so_far[self.target] = lambda: line.answer
+        return line
+
+    async def _series(self, knock: Knock) -> Answer:
+        tally = Tally(knock)
+        self.round.so_far[self.target] = lambda: tally.answer
+        return await self.round.series.all(tally)
 
     async def _knock(self, method: Method) -> Knock | ProbeTrouble:
         """What to connect to; or why there is nothing."""
@@ -152,7 +181,7 @@ class Look:
         """By ICMP, and the port by a TCP connect beside it; where the host is silent, by what answers else."""
         port = asyncio.ensure_future(self._port())
         try:
-            line = self.round.pinger.ping(routed(self.places))
+            line = self._ping()
             other = None if await asyncio.shield(line.spoke) else await self._other(port)
             if other is None or line.times:
                 await asyncio.shield(line.done)
@@ -171,16 +200,17 @@ class Look:
     async def _port(self) -> Answer | None:
         if not self.port:
             return None
-        return await self.round.series.once(Knock(Method.TCP, self.places, self.host))
+        answer = await self.round.series.once(Knock(Method.TCP, self.places, self.host))
+        self.round.ports[self.target] = answer
+        return answer
 
     async def _other(self, port: asyncio.Future[Answer | None]) -> list[Answer]:
         """Answers of the other methods, up to the first that brings one."""
         answers = []
         first = await port
         if first is not None:
-            answers.append(
-                await self.round.series.all(Knock(Method.TCP, self.places, self.host)) if first.times_s else first
-            )
+            knock = Knock(Method.TCP, self.places, self.host)
+            answers.append(await self._series(knock) if first.times_s else first)
         if self.asked is not None and not any(one.times_s for one in answers):
             answers.append(await self._by(Method.HTTP, answers, last=True))
         return answers

@@ -38,6 +38,8 @@ class Prober:
     def __init__(self, *, per_second: float = PER_SECOND, connections: int | None = None) -> None:
         self._per_second = per_second
         self._connections = connections
+        self.cut_short: tuple[Probed, ...] = ()
+        """What was known when the last call was cancelled."""
 
     async def probe(
         self, targets: Sequence[Target], plan: Plan | None = None, on_answer: Callable[[Probed], None] | None = None
@@ -55,5 +57,8 @@ class Prober:
         round_ = Round(plan, Pace(self._per_second), self._connections or at_once())
         try:
             return tuple(await asyncio.gather(*(round_.probe(target, on_answer) for target in targets)))
+        except asyncio.CancelledError:
+            self.cut_short = round_.snapshot(targets)
+            raise
         finally:
             await round_.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshdiag.sources.probing.answers import Answer, Method, ProbeTrouble
@@ -38,6 +38,33 @@ class Knock:
     asked: Asked | None = None
 
 
+@dataclass(eq=False, slots=True)
+class Tally:
+    """What the probes of one series came to so far."""
+
+    knock: Knock
+    sent: int = 0
+    times: list[float] = field(default_factory=list)
+    stages: list[dict[str, float]] = field(default_factory=list)
+    place: Place | None = None
+    trouble: ProbeTrouble | None = None
+    said_by: str = ""
+
+    @property
+    def answer(self) -> Answer:
+        """The same as a plain value."""
+        ip = str((self.place or self.knock.places[0])[1][0])
+        staged = _medians(self.stages)
+        return Answer(self.knock.method, ip, self.sent, tuple(self.times), self.trouble, self.said_by, staged)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no further probe is worth its packet."""
+        if self.times or self.trouble is None:
+            return False
+        return self.sent >= PATIENCE or self.trouble not in WORTH_AGAIN
+
+
 class Series:
     """Makes series of probes, all of them within one pace and ``at_once`` connections."""
 
@@ -47,33 +74,30 @@ class Series:
 
     async def once(self, knock: Knock) -> Answer:
         """The first answer of any of the places, tried at most ``PATIENCE`` times."""
-        return await self._several(knock, 1)
+        tally = Tally(knock)
+        while not tally.times and not tally.hopeless:
+            await self._one(tally)
+        return tally.answer
 
-    async def all(self, knock: Knock) -> Answer:
-        """As many probes as planned; fewer where the first ``PATIENCE`` bring nothing."""
-        return await self._several(knock, self._plan.count)
+    async def all(self, tally: Tally) -> Answer:
+        """As many probes as planned; fewer where there is no hope."""
+        begun = time.monotonic()
+        while tally.sent < self._plan.count and not tally.hopeless:
+            await asyncio.sleep(max(0.0, begun + tally.sent * self._plan.interval_s - time.monotonic()))
+            await self._one(tally)
+        return tally.answer
 
-    async def _several(self, knock: Knock, wanted: int) -> Answer:
-        begun, sent = time.monotonic(), 0
-        times: list[float] = []
-        stages: list[dict[str, float]] = []
-        place, trouble, said_by = None, None, ""
-        while len(times) < wanted if wanted == 1 else sent < wanted:
-            await asyncio.sleep(max(0.0, begun + sent * self._plan.interval_s - time.monotonic()))
-            sent += 1
-            try:
-                place, took, staged = await self._first_of([place] if place else knock.places, knock)
-            except ProbeFailed as failed:
-                trouble, said_by = failed.trouble, failed.said_by
-                if not times and (sent == min(PATIENCE, max(wanted, PATIENCE)) or trouble not in WORTH_AGAIN):
-                    break
-                continue
-            times.append(took)
-            stages.append(staged)
-        if wanted == 1 and times:
-            sent = 1
-        ip = str((place or knock.places[0])[1][0])
-        return Answer(knock.method, ip, sent, tuple(times), trouble, said_by, _medians(stages))
+    async def _one(self, tally: Tally) -> None:
+        """One probe. An address that has answered is kept to."""
+        places = [tally.place] if tally.place else tally.knock.places
+        try:
+            tally.place, took, staged = await self._first_of(places, tally.knock)
+        except ProbeFailed as failed:
+            tally.trouble, tally.said_by = failed.trouble, failed.said_by
+        else:
+            tally.times.append(took)
+            tally.stages.append(staged)
+        tally.sent += 1
 
     async def _first_of(self, places: Sequence[Place], knock: Knock) -> tuple[Place, float, dict[str, float]]:
         """The first place that answers, the time and its stages. Raises ``ProbeFailed``: the trouble of the first."""

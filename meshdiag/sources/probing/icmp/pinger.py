@@ -33,11 +33,11 @@ CLOCK_STEP_S = 0.05
 
 @dataclass(eq=False, slots=True)
 class Line:
-    """The echo requests to one address. ``spoke`` is settled at the first sign: True for a reply, False for an error
-    or for silence as long as the timeout; ``done`` when nothing is awaited any more."""
+    """The echo requests to one address, each waited for ``timeout_s``. ``spoke`` is settled at the first sign: True for
+    a reply, False for an error or for silence as long as the timeout; ``done`` when nothing is awaited any more."""
 
     place: Place
-    packed: bytes
+    timeout_s: float
     spoke: asyncio.Future[bool]
     done: asyncio.Future[None]
     sent: list[tuple[int, float]] = field(default_factory=list)
@@ -48,13 +48,17 @@ class Line:
 
     @property
     def answer(self) -> Answer:
-        """What came of it so far."""
+        """What came of it so far; of a request that may still be answered nothing is said."""
         times = tuple(self.times[number] for number in sorted(self.times))
+        sent = len(self.sent) if self.done.done() else len(self.sent) - self._awaited()
         trouble = self.trouble
-        if trouble is None and len(times) < len(self.sent):
+        if trouble is None and len(times) < sent:
             trouble = ProbeTrouble.TIMEOUT
-        ip = str(self.place[1][0])
-        return Answer(Method.ICMP, ip, len(self.sent), times, trouble, self.said_by)
+        return Answer(Method.ICMP, str(self.place[1][0]), sent, times, trouble, self.said_by)
+
+    def _awaited(self) -> int:
+        since = time.monotonic() - self.timeout_s
+        return sum(steady > since and number not in self.times for number, (_wall, steady) in enumerate(self.sent))
 
     def spoken(self, sign: bool) -> None:
         """Settle ``spoke``, once."""
@@ -88,7 +92,8 @@ class Pinger:
         if (known := self._lines.get(packed)) is not None:
             return known
         loop = asyncio.get_running_loop()
-        line = self._lines[packed] = Line(place, packed, loop.create_future(), loop.create_future())
+        spoke, done = loop.create_future(), loop.create_future()
+        line = self._lines[packed] = Line(place, self._plan.timeout_s, spoke, done)
         opened = self._socket(family)
         if isinstance(opened, ProbeTrouble):
             line.trouble = opened
