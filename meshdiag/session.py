@@ -135,7 +135,7 @@ def _host(_context: Context) -> object:
 
 
 def _grafana_login(context: Context) -> object:
-    from meshdiag.sources.grafana import GrafanaLogin
+    from meshdiag.sources.grafana.login import GrafanaLogin
 
     return f"context {context.name} has no Grafana" if context.grafana is None else GrafanaLogin(context.grafana)
 

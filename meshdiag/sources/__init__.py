@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.certificates.source import Certificates
-    from meshdiag.sources.grafana import GrafanaLogin
+    from meshdiag.sources.grafana.login import GrafanaLogin
     from meshdiag.sources.host import Host
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.probing import Prober

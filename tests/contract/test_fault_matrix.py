@@ -17,7 +17,7 @@ from meshdiag.logs.tally import Tally
 from meshdiag.sources.alertmanager import Alertmanager
 from meshdiag.sources.blackbox import Blackbox
 from meshdiag.sources.docker import Docker, EngineAddress
-from meshdiag.sources.grafana import GrafanaLogin
+from meshdiag.sources.grafana.login import GrafanaLogin
 from meshdiag.sources.loki import Loki
 from meshdiag.sources.prometheus import Prometheus
 from meshdiag.sources.scrape import Scrape

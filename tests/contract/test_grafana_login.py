@@ -11,7 +11,7 @@ import pytest
 
 from meshdiag.context import Credentials, Endpoint, Secret, SecretKind
 from meshdiag.errors import SourceError, Trouble
-from meshdiag.sources.grafana import GrafanaLogin
+from meshdiag.sources.grafana.login import GrafanaLogin
 from tests.replay import exchanges, replay_one
 from tests.serving import Asked, Server, send
 

@@ -13,7 +13,7 @@ from meshdiag.engine import Run, run_checks
 from meshdiag.model import Verdict
 from meshdiag.session import open_sources
 from meshdiag.sources import Sources
-from meshdiag.sources.grafana import GrafanaLogin
+from meshdiag.sources.grafana.login import GrafanaLogin
 from tests.replay import replay_one
 from tests.unit.memory_metrics import NOW, Memory, ask, mesh
 
