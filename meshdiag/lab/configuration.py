@@ -19,12 +19,16 @@ MANY = 100
 
 def write_configuration(lab: Lab, logs: Iterable[Path]) -> None:
     """Write the file: the lab's servers and nodes; sources that a lab has not are switched off."""
+    from meshdiag.lab import CONTEXT
+
     text = _settings(lab, logs)
     if len(lab.nodes) < MANY:
         text += "\n".join(_node_tables(lab.nodes))
     else:
         targets = lab.directory / "targets.json"
         targets.write_text(json.dumps([_target_group(node) for node in lab.nodes]), encoding="utf-8")
+        if exporter := lab.nodes[0].blackbox:  # one for all: so many nodes have no machines of their own
+            text += f"\n[contexts.{CONTEXT}.blackbox]\nurl = {_text(exporter)}\n"
         text = text.replace("\nlogs = ", f"\nnode_files = [{_text(str(targets))}]\nlogs = ", 1)
     lab.config_file.write_text(text, encoding="utf-8")
 

@@ -161,13 +161,18 @@ def test_exporters_probe_from_where_they_are() -> None:
             assert f"\nprobe_success {reached}\n" in answer
 
 
-def test_without_namespaces_one_exporter_serves_all() -> None:
-    """On loopback every node's entry names the same exporter, and it reaches their peer ports."""
+@pytest.mark.parametrize("nodes", [7, 100])
+def test_without_namespaces_one_exporter_serves_all(nodes: int) -> None:
+    """On loopback the same exporter serves every node, at its entry or for all that stand in a file of their own, and
+    it reaches their peer ports."""
     need("blackbox-exporter")
     import httpx
 
-    with lab_in_background(LabOptions(with_=("blackbox-exporter",))) as lab:
+    with lab_in_background(LabOptions(nodes=nodes, with_=("blackbox-exporter",))) as lab:
         (url,) = {node.blackbox for node in lab.nodes}
+        written = tomllib.loads(lab.config_file.read_text())["contexts"]["lab"]
+        said = [one["blackbox"] for one in written.get("nodes", [written]) if one["blackbox"]]
+        assert said == ([url] * nodes if nodes < 100 else [{"url": url}])
         asked = {"module": "tcp_connect", "target": lab.nodes[0].peer}
         assert "\nprobe_success 1\n" in httpx.get(f"{url}/probe", params=asked).text
 

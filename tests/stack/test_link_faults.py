@@ -20,7 +20,7 @@ from tests.program import clean_environment
 
 LOOKS = {
     "netns": ("peers", "--interval", "0.05s"),
-    "views": ("peers", "--matrix", "--timeout", "2s"),
+    "views": ("peers", "--matrix", "--timeout", "1.5s"),
 }
 """How meshdiag looks, by what an expectation needs."""
 NOISE_S = 0.1
