@@ -131,7 +131,7 @@ def test_equal_graphs_are_drawn_alike(fmt: str) -> None:
     assert draw(WHOLE, fmt) == draw(WHOLE, fmt)
 
 
-@pytest.mark.parametrize("sizes", [(1,), (2,), (7,), (40,), (5, 2), (30, 3, 1, 1), (1,) * 30])
+@pytest.mark.parametrize("sizes", [(1,), (2,), (7,), (40,), (5, 2), (30, 3, 1, 1), (1,) * 30, (49,), (300, 60)])
 def test_no_two_nodes_stand_on_each_other_and_none_outside(sizes: tuple[int, ...]) -> None:
     """Parts stand apart; each node within the picture, at a distance from every other."""
     parts = tuple(tuple(f"p{part}-{place}" for place in range(size)) for part, size in enumerate(sizes))
