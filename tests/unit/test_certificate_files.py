@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import os
 import socket
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,7 +26,7 @@ from meshdiag.sources.certificates import containers, files
 from meshdiag.sources.certificates.certificate import Certificate, Malformed
 from meshdiag.sources.certificates.files import read_paths
 from meshdiag.sources.certificates.trust import load_trust
-from tests.minting import authority
+from tests.minting import NOW, authority
 
 ROOT = authority("mesh root")
 NODE = ROOT.issue("node-1", sans=["node-1.mesh"])
@@ -77,6 +80,26 @@ def test_der_told_by_content(tmp_path):
     one, two = read(tmp_path / "node.pem", tmp_path / "two.bin")
     assert (one.kind, subjects(one)) == ("der", ["CN=node-1"])
     assert subjects(two) == ["CN=node-1", "CN=mesh root"]
+
+
+def test_der_that_is_something_else(tmp_path):
+    """Keys, requests and revocation lists in DER are named when asked for, and passed over in a folder; so is text
+    that begins with the same letter as DER."""
+    (tmp_path / "key.der").write_bytes(NODE.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    builder = x509.CertificateSigningRequestBuilder().subject_name(NODE.x509.subject)
+    (tmp_path / "node.csr").write_bytes(builder.sign(NODE.key, hashes.SHA256()).public_bytes(Encoding.DER))
+    lists = x509.CertificateRevocationListBuilder().issuer_name(ROOT.x509.subject)
+    dated = lists.last_update(NOW).next_update(NOW + datetime.timedelta(days=1))
+    (tmp_path / "ca.crl").write_bytes(dated.sign(ROOT.key, hashes.SHA256()).public_bytes(Encoding.DER))
+    (tmp_path / "numbers").write_bytes(b"0\n1\n2\n" * 100)
+    assert read(tmp_path) == []
+    troubles = [found.trouble for found in read(*sorted(tmp_path.iterdir()))]
+    assert [trouble.partition(", but ")[2] for trouble in troubles] == [
+        "a revocation list",
+        "a private key",
+        "a certificate request",
+        "",
+    ]
 
 
 def test_pkcs7_in_both_forms(tmp_path):
@@ -332,6 +355,14 @@ def test_blocks_that_do_not_end_or_are_not_base64(tmp_path):
         malformed = [one.reason for one in found.chain if isinstance(one, Malformed)]
         assert len(malformed) == 1 and said in malformed[0], name
         assert "CN=mesh root" in subjects(found), name
+
+
+def test_a_hundred_thousand_beginnings_are_gone_over_once(tmp_path):
+    """Blocks that begin and never end cost no more than their bytes, and each is counted."""
+    (tmp_path / "file").write_bytes(b"-----BEGIN CERTIFICATE-----\n" * 100_000)
+    (found,) = read(tmp_path / "file")
+    assert "it holds 100,000 certificates" in found.trouble
+    assert set(subjects(found)) == {"a block begins and does not end (no -----END line)"}
 
 
 def test_endless_key_blocks_take_no_memory(tmp_path, monkeypatch):

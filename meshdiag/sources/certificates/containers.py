@@ -49,10 +49,9 @@ def read_bytes(data: bytes, password: bytes | None = None) -> Contents:
 
 
 def looks_binary(head: bytes) -> bool:
-    """Whether a file that begins so is DER (a certificate, PKCS#7, PKCS#12) or a Java keystore."""
-    return head[:4] in _JAVA_KEYSTORES or (
-        head[:1] == b"\x30" and len(head) > 3 and (head[1] >= 0x80 or head[2] < 0x20)
-    )
+    """Whether a file that begins so is DER (a certificate, PKCS#7, PKCS#12) or a Java keystore. A certificate is never
+    shorter than the 128 bytes from which on its length is written so; text never begins like this."""
+    return (head[:1] == b"\x30" and 0x80 <= head[1:2].ljust(1)[0] <= 0x84) or head[:4] in _JAVA_KEYSTORES
 
 
 def read_pem(read: Callable[[int], bytes]) -> Contents:
@@ -100,6 +99,8 @@ def read_binary(data: bytes, password: bytes | None) -> Contents:
     if len(data) > MOST_BINARY:
         return Contents("der", trouble=f"it is longer than {MOST_BINARY // 2**20} MiB and not PEM: not read")
     first = _first_inner(data)
+    if first in ((INTEGER, b"\x00"), (INTEGER, b"\x01")):  # PKCS#1, PKCS#8, SEC 1: versions 0 and 1
+        return Contents("der", passed_over=frozenset({"PRIVATE KEY"}))
     if first == (INTEGER, b"\x03"):
         return _read_pkcs12(data, password)
     if first[0] == OID and dotted(first[1]) == _SIGNED_DATA:
@@ -132,7 +133,26 @@ def _read_der(data: bytes) -> Contents:
             ders.append(value.whole)
     except ValueError as error:
         flaw = Malformed(str(error))
-    return Contents("der", (*read_certificates(ders), *((flaw,) if flaw else ())))
+    chain = (*read_certificates(ders), *((flaw,) if flaw else ()))
+    if len(chain) == 1 and isinstance(chain[0], Malformed) and (other := _something_else(data)):
+        return Contents("der", passed_over=frozenset({other}))
+    return Contents("der", chain)
+
+
+def _something_else(data: bytes) -> str:
+    """What a file in DER is that is no certificate, by the label that it would have in PEM; empty if nothing known."""
+    from cryptography import x509
+
+    for label, read in (
+        ("CERTIFICATE REQUEST", x509.load_der_x509_csr),
+        ("REVOCATION LIST", x509.load_der_x509_crl),
+    ):
+        try:
+            read(data)
+        except REFUSED:
+            continue
+        return label
+    return ""
 
 
 def _of_pkcs7(data: bytes) -> list[bytes]:
