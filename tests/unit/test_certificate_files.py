@@ -190,8 +190,9 @@ def secret(name="peer-tls", **more):
         yaml.safe_dump_all([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mesh"}}, secret()]),
         yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [secret()]}),
         "# comment\n---\n" + yaml.safe_dump(secret()),
+        json.dumps(dict(reversed(secret().items()))),
     ],
-    ids=["yaml", "json", "json-lines", "documents", "list", "comment"],
+    ids=["yaml", "json", "json-lines", "documents", "list", "comment", "json-reversed"],
 )
 def test_secret_manifests(tmp_path, text):
     """A Secret's certificate is found in YAML and JSON, alone, in a list and among other documents; its key is not."""
@@ -257,6 +258,13 @@ def test_kubeconfig_with_data_and_with_files(tmp_path):
     assert (prod.source, subjects(prod)) == (f"{tmp_path / 'config'}#clusters/prod", ["CN=mesh root"])
     assert "does not exist" in gone.trouble
     assert (admin.kind, subjects(admin)) == ("kubeconfig", ["CN=node-1"])
+
+
+def test_blank_lines_are_gone_over_once(tmp_path):
+    """A file of a million blank lines or spaces is looked at and passed, however its content is guessed at."""
+    for name, text in {"lines": "\n" * 1_000_000, "spaces": " " * 1_000_000, "dashes": "-----\n" * 100_000}.items():
+        (tmp_path / name).write_text(text)
+    assert [found.trouble for found in read(*sorted(tmp_path.iterdir()))] == ["it holds no certificate"] * 3
 
 
 def test_yaml_bombs_and_depths_end(tmp_path):

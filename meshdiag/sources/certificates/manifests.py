@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from meshdiag.yamltree import Node
 
-LONGEST_MANIFEST = 8 * 1024 * 1024
+LONGEST_YAML_KEY = re.compile(rb"""(?m)^[ \t-]*["']?(?:apiVersion|kind)["']?[ \t]*:""")
+_JSON_KEY = re.compile(rb'"(?:apiVersion|kind)"[ \t\r\n]{0,8}:')
+_BLOCK = re.compile(rb"(?m)^-----BEGIN ")
 MOST_ENTRIES = 2000
 """Entries read of one manifest."""
 _MANIFEST = re.compile(rb"""(?m)^[\s{,-]*["']?(?:apiVersion|kind)["']?\s*:""")
@@ -32,8 +34,9 @@ _TLS_KEY = "tls.crt"
 def looks_like_manifest(head: bytes) -> bool:
     """Whether a file that begins so is a manifest: ``apiVersion`` or ``kind`` as a key, before any PEM block that
     stands at the beginning of a line."""
-    found = _MANIFEST.search(head)
-    block = re.search(rb"(?m)^-----BEGIN ", head)
+    is_json = head[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+    found = (_JSON_KEY if is_json else _YAML_KEY).search(head)
+    block = _BLOCK.search(head)
     return found is not None and (block is None or found.start() < block.start())
 
 
