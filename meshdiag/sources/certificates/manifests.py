@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from meshdiag.yamltree import Node
 
-LONGEST_YAML_KEY = re.compile(rb"""(?m)^[ \t-]*["']?(?:apiVersion|kind)["']?[ \t]*:""")
-_JSON_KEY = re.compile(rb'"(?:apiVersion|kind)"[ \t\r\n]{0,8}:')
-_BLOCK = re.compile(rb"(?m)^-----BEGIN ")
+LONGEST_MANIFEST = 8 * 1024 * 1024
 MOST_ENTRIES = 2000
 """Entries read of one manifest."""
-_MANIFEST = re.compile(rb"""(?m)^[\s{,-]*["']?(?:apiVersion|kind)["']?\s*:""")
+_YAML_KEY = re.compile(rb"""(?m)^[ \t-]*["']?(?:apiVersion|kind)["']?[ \t]*:""")
+_JSON_KEY = re.compile(rb'"(?:apiVersion|kind)"[ \t\r\n]{0,8}:')
+_BLOCK = re.compile(rb"(?m)^-----BEGIN ")
 _TLS_KEY = "tls.crt"
 
 
