@@ -20,7 +20,7 @@ from meshdiag.sources.probing.http import read_url
 from meshdiag.sources.probing.looking import host_and_port
 from meshdiag.sources.probing.prober import at_once
 from meshdiag.sources.probing.troubles import of_error, of_icmp
-from tests.faulty import faulty
+from tests.faulty import FAULTS, Fault, faulty
 
 T = ProbeTrouble
 QUICK = {"count": 3, "interval_s": 0.0, "timeout_s": 0.25}
@@ -319,16 +319,22 @@ async def test_a_server_that_wants_a_certificate_before_it_answers_is_told() -> 
     assert found.trouble is T.CERTIFICATE_WANTED
 
 
-@pytest.mark.parametrize(
-    ("fault", "answers"),
-    [("status-500", True), ("status-401", True), ("html", True), ("never-answers", False), ("closes-at-once", False)],
-)
-async def test_any_answer_of_a_server_is_an_answer(fault: str, answers: bool) -> None:
-    """What the answer says does not matter here; that there is none does."""
-    with faulty(fault) as server:
+NO_ANSWER = {
+    "refused": T.REFUSED, "unknown-host": T.UNKNOWN_HOST, "not-tls": T.NO_TLS, "never-answers": T.STALLED,
+    "closes-at-once": T.CLOSED, "not-http": T.NO_HTTP,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_any_answer_of_a_server_is_an_answer(fault: Fault) -> None:
+    """What the answer says does not matter here, nor whom the server is; that there is none does."""
+    with faulty(fault.name) as server:
         address = server.url.partition("://")[2]
-        found = await probe(address, Method.HTTP, url=server.url + "/")
-    assert bool(found.times_s) is answers
+        found = await asyncio.wait_for(probe(address, Method.HTTP, url=server.url + "/", count=1, timeout_s=1), 15)
+    if fault.name in NO_ANSWER:
+        assert (found.times_s, found.trouble) == ((), NO_ANSWER[fault.name])
+    else:
+        assert found.times_s, found
 
 
 async def test_a_url_that_does_not_answer_is_told_from_a_port_and_a_host_that_do(closed_port: str) -> None:
