@@ -88,6 +88,10 @@ class Fielded(Protocol):
         """For a great many records, a quicker test whether one has a field under a key (of ASCII) and not null; it
         asks the ``exact`` test where it cannot tell."""
 
+    def field_words(self, name: str) -> tuple[bytes, ...]:
+        """Byte strings of which every record that has a field at the path ``name`` holds at least one; none where there
+        is no such set."""
+
     def field_pattern(self, name: str) -> bytes | None:
         """A regular expression, of syntax that all engines share, that is found in every record that has a field at
         the path ``name``. None where there is none."""

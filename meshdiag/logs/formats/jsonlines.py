@@ -179,12 +179,22 @@ class JsonFormat:
         """By the object's keys alone."""
         return field_test(key, exact)
 
+    def field_words(self, name: str) -> tuple[bytes, ...]:
+        """The quoted keys that the path may begin with; and escapes, which may hide them."""
+        keys = _keys_on(name)
+        return (*(b'"%s"' % key.encode() for key in sorted(keys)), _ESCAPED_LETTER) if keys else ()
+
     def field_pattern(self, name: str) -> bytes | None:
         """The key that the path begins with, or the path as one key; and escapes, which may hide either."""
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name):
+        keys = _keys_on(name)
+        if not keys:
             return None
-        keys = {name, name.partition(".")[0]}
         return rb'"(?:%s)"[ \t\r\n]*:|\\u00' % "|".join(map(re.escape, sorted(keys))).encode()
+
+
+def _keys_on(path: str) -> set[str]:
+    """The keys of which an object has one that has something at a path; none for a path that would need escapes."""
+    return {path, path.partition(".")[0]} if re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", path) else set()
 
 
 def _object(raw: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from meshdiag.logs.record import Level, Record
 from meshdiag.logs.timestamps import EPOCH, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from meshdiag.logs.formats import Hints
     from meshdiag.logs.levels import Style
@@ -132,6 +132,22 @@ class TextFormat:
             if found is not None and found["further"]:
                 lines[place] = bare(lines[place])[found.start("further") :]
         return b"\n".join(lines)
+
+    def fields(self, raw: bytes) -> Mapping[str, Any]:
+        """Those that the header has groups for: most have none."""
+        return self.parse(raw).fields if self.header.fields else {}
+
+    def field_test(self, _key: str, exact: Callable[[bytes], bool]) -> Callable[[bytes], bool]:
+        """Nothing is quicker."""
+        return exact
+
+    def field_words(self, _name: str) -> tuple[bytes, ...]:
+        """None: fields stand without their names."""
+        return ()
+
+    def field_pattern(self, _name: str) -> bytes | None:
+        """None: fields stand without their names."""
+        return None
 
     def level_literals(self, levels: frozenset[Level]) -> tuple[bytes, ...] | None:
         """The header's marks of these levels; colours too, where they may stand within a mark."""

@@ -47,8 +47,8 @@ class Finder(Protocol):
 
 
 class Needle(NamedTuple):
-    """What every wanted record holds: one of ``words`` (in any case when ``ignore_case``), or ``expression``.
-    ``proves``: the pattern that a record meets when the needle is in it."""
+    """What every wanted record holds: one of ``words`` (in any case when ``ignore_case``), and ``expression``, of which
+    either may be missing. ``proves``: the pattern that a record meets when the needle is in it."""
 
     words: tuple[bytes, ...] = ()
     expression: bytes = b""
@@ -64,7 +64,7 @@ def needles(selection: Selection, form: Format) -> list[Needle]:
         if words is not None:
             found.append(Needle(_shortened(words)))
     if selection.field and selection.field not in BUILT_IN and isinstance(form, Fielded):
-        found.append(Needle(expression=form.field_pattern(selection.field) or b""))
+        found.append(Needle(form.field_words(selection.field), form.field_pattern(selection.field) or b""))
     for pattern in selection.patterns:
         needle = None if pattern.invert else _of_pattern(pattern)
         if needle is not None:
@@ -110,10 +110,11 @@ def choose(found: Sequence[Needle], sample: bytes, size: int) -> tuple[Needle, F
 
 def _finder(needle: Needle, size: int, *, often: bool) -> Finder | None:
     """What looks for a needle, None where nothing does it faster than the exact test."""
-    if needle.words and not needle.ignore_case and not often and len(needle.words) <= MAX_WORDS:
+    few = 0 < len(needle.words) <= MAX_WORDS
+    if few and not needle.ignore_case and not often:
         return _WordsFinder(needle.words)
     if size < SMALL_BYTES:
-        return None
+        return _AnyCaseFinder(needle.words) if few and needle.ignore_case else None
     return _expression_finder(needle.expression or of_words(needle.words), ignore_case=needle.ignore_case)
 
 
@@ -131,6 +132,14 @@ class _WordsFinder:
     def places(self, block: Block) -> list[int]:
         """Where the texts begin."""
         return [found[1] for found in self._search(block.view[: block.end])]
+
+
+class _AnyCaseFinder(_WordsFinder):
+    """The same for texts in lower case, whatever the case of what is searched. For little of that: it is copied."""
+
+    def places(self, block: Block) -> list[int]:
+        """Where the texts begin."""
+        return [found[1] for found in self._search(bytes(block.view[: block.end]).lower())]
 
 
 class _ExpressionFinder:
