@@ -55,6 +55,21 @@ def human_range(fine: Range, unit: str | None) -> str:
     return "nothing" if fine.inside else "anything"
 
 
+def alert_range(fine: Range, unit: str | None) -> str:
+    """When a value is reported, by the range of what is fine: ``above 10 s``, ``below 3``, ``outside 0 s to 10 s``."""
+    if fine.low == fine.high:
+        return f"{'at' if fine.inside else 'at anything but'} {human(fine.low, unit)}"
+    above, below = ("at most", "at least") if fine.inside else ("above", "below")
+    bounded_low, bounded_high = fine.low != -math.inf, fine.high != math.inf
+    if bounded_low and bounded_high:
+        return f"{'within' if fine.inside else 'outside'} {human(fine.low, unit)} to {human(fine.high, unit)}"
+    if bounded_high:
+        return f"{above} {human(fine.high, unit)}"
+    if bounded_low:
+        return f"{below} {human(fine.low, unit)}"
+    return "always" if fine.inside else "never"
+
+
 def compact_range(fine: Range, unit: str | None, *, ascii_only: bool = False) -> str:
     """The same for a narrow column: ``≤ 10 s``, ``≥ 3``, ``0 s..10 s``; ``<= 10 s`` in ASCII."""
     less, more = ("<=", ">=") if ascii_only else ("≤", "≥")

@@ -49,7 +49,7 @@ class Check:
         ``prometheus|alertmanager`` one is enough.
     runbook: the name of the procedure that explains it (``runbooks/NAME.md``).
     hint: the next step when it fails, one sentence.
-    threshold: the default, which configuration overrules.
+    threshold: the default, which configuration overrules; unit: what its bounds are in, "" for plain numbers.
     history: it asks about the past, which direct scrapes do not know: it is skipped there, with that reason.
     """
 
@@ -61,6 +61,7 @@ class Check:
     hint: str
     threshold: Threshold | None = None
     history: bool = False
+    unit: str = ""
 
     @property
     def subject(self) -> str:
@@ -77,11 +78,12 @@ def check(
     hint: str,
     threshold: Threshold | None = None,
     history: bool = False,
+    unit: str = "",
 ) -> Callable[[Callable[[Inputs], Awaitable[Outcome]]], Check]:
     """Mark a function as a check; see ``Check`` for the fields."""
 
     def mark(run: Callable[[Inputs], Awaitable[Outcome]]) -> Check:
-        return Check(id, title, run, tuple(needs), runbook, hint, threshold, history)
+        return Check(id, title, run, tuple(needs), runbook, hint, threshold, history, unit)
 
     return mark
 

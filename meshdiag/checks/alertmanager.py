@@ -116,6 +116,7 @@ def judge_alike(page: OwnPage, others: Mapping[str, OwnPage | SourceError]) -> t
     runbook=RUNBOOK,
     hint="see why in Alertmanager's log; 'meshdiag stack --send-test-alert' tries the whole way",
     threshold=Threshold(warn=at_most(0.01), fail=at_most(0.5)),
+    unit=Unit.RATIO,
 )
 async def notifications(inputs: Inputs) -> Outcome:
     """The share of notifications that failed since its start, by integration, and whether some failed lately."""
@@ -198,6 +199,7 @@ def judge_delivery(firing: Sequence[ActiveAlert], arrived: Sequence[Alert], mome
     runbook=RUNBOOK,
     hint="end it or prolong it by intent (amtool silence query, amtool silence expire ID)",
     threshold=Threshold(warn=at_least(1800.0)),
+    unit=Unit.SECONDS,
 )
 async def silences(inputs: Inputs) -> Outcome:
     """Silences that match whatever fires, and those that are about to end while they hide something."""

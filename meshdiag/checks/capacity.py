@@ -43,6 +43,7 @@ MACHINE_MEMORY = "max by (instance) (node_memory_MemTotal_bytes)"
     runbook="capacity",
     hint="see what takes the processor on that machine (top -o %CPU)",
     threshold=CPU.threshold,
+    unit=Unit.PERCENT,
 )
 async def cpu(inputs: Inputs) -> Outcome:
     """Processor use of each node, in percent."""
@@ -58,6 +59,7 @@ async def cpu(inputs: Inputs) -> Outcome:
     runbook="high-memory-usage",
     hint="see which process holds it on that machine (top -o %MEM) and whether it grows",
     threshold=Threshold(warn=at_most(0.8), fail=at_most(0.9)),
+    unit=Unit.RATIO,
 )
 async def memory(inputs: Inputs) -> Outcome:
     """Share of the machine's memory in use, as the rule HighMemoryUsage reckons it."""
@@ -84,6 +86,7 @@ async def read_memory(inputs: Inputs) -> Readings:
     runbook="capacity",
     hint="see what fills the disk of that machine (df -h, du -xh --max-depth=2)",
     threshold=Threshold(warn=at_most(0.85), fail=at_most(0.95)),
+    unit=Unit.RATIO,
 )
 async def disk(inputs: Inputs) -> Outcome:
     """Share of the disk in use; by node_exporter's fullest file system where the node tells no total."""
@@ -133,6 +136,7 @@ async def network(inputs: Inputs) -> Outcome:
     runbook="high-memory-usage",
     hint="restart the node in a quiet moment before it is killed, and look for the leak from its start on",
     threshold=Threshold(warn=at_least(24 * HOUR), fail=at_least(4 * HOUR)),
+    unit=Unit.SECONDS,
     history=True,
 )
 async def memory_trend(inputs: Inputs) -> Outcome:

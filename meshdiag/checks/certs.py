@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from meshdiag.catalog import CERT_EXPIRY
+from meshdiag.catalog import CERT_EXPIRY, Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.certificates.answers import answer, none_read
 from meshdiag.checks.readings.certificates.gathering import CONTEXTS_OWN, EXPIRY, LASTING, look
@@ -39,6 +39,7 @@ async def readable(inputs: Inputs, options: Options = CONTEXTS_OWN) -> Outcome:
     runbook="certificate-expiry",
     hint="renew it and make its server load it; who meets it refuses it from the day it expires",
     threshold=LASTING,
+    unit=Unit.DAYS,
 )
 async def expiry(inputs: Inputs, options: Options = CONTEXTS_OWN) -> Outcome:
     """Days that are left of each certificate, chains included."""
@@ -94,6 +95,7 @@ async def _answer(inputs: Inputs, options: Options, id_: str, good: str, *, serv
     runbook="certificate-expiry",
     hint="make the node load its certificate (reload or restart, one node at a time), then look again: meshdiag certs",
     threshold=Threshold(warn=at_most(1)),
+    unit=Unit.DAYS,
 )
 async def metric_truth(inputs: Inputs, options: Options = CONTEXTS_OWN) -> Outcome:
     """The days that each node's metric tells against those of the certificate on its peer port."""

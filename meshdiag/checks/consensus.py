@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     runbook="slow-consensus",
     hint="'meshdiag consensus --slow' tells a slow leader from a slow link and a busy machine",
     threshold=ROUND_DURATION.threshold,
+    unit=Unit.SECONDS,
 )
 async def round_duration(inputs: Inputs) -> Outcome:
     """How long rounds take on each node: the gauge, or the 95th percentile where there is a histogram."""
@@ -64,6 +65,7 @@ async def round_duration(inputs: Inputs) -> Outcome:
     runbook="consensus-failure",
     hint="see whether one node or all of them fail, and read the log of the leader of the failed rounds",
     threshold=FAILED_ROUNDS.threshold,
+    unit=Unit.PER_SECOND,
 )
 async def failed_rounds(inputs: Inputs) -> Outcome:
     """Failed rounds a second on each node, as the rule ConsensusFailure is written."""
@@ -83,6 +85,7 @@ async def failed_rounds(inputs: Inputs) -> Outcome:
     runbook="consensus-failure",
     hint="see whether one node or all of them fail, and read the log of the leader of the failed rounds",
     threshold=Threshold(warn=at_most(0.05), fail=at_most(0.10)),
+    unit=Unit.RATIO,
 )
 async def failed_share(inputs: Inputs) -> Outcome:
     """Failed rounds over all rounds of each node: what the rule ConsensusFailure says in words, "10 %"."""
@@ -146,6 +149,7 @@ def judge_shares(
     runbook="consensus-failure",
     hint="see whether the nodes with failing votes share a link, a version or an accused peer",
     threshold=VOTE_SUCCESS.threshold,
+    unit=Unit.RATIO,
 )
 async def vote_success(inputs: Inputs) -> Outcome:
     """The share of votes that succeed on each node."""
@@ -171,6 +175,7 @@ def judge_votes(readings: Readings, threshold: Threshold) -> tuple[Finding, ...]
     runbook="leader-churn",
     hint="see who loses the lead each time (consensus.log) and whether that node pauses, or its link does",
     threshold=Threshold(warn=at_most(3), fail=at_most(10)),
+    unit=Unit.COUNT,
     history=True,
 )
 async def leader_elections(inputs: Inputs) -> Outcome:
@@ -198,6 +203,7 @@ def judge_elections(readings: Readings, threshold: Threshold) -> tuple[Finding, 
     runbook="byzantine-node",
     hint="isolate the accused node, keep its log and state, and compare its votes with the others'",
     threshold=BYZANTINE.threshold,
+    unit=Unit.COUNT,
 )
 async def byzantine(inputs: Inputs) -> Outcome:
     """Who is accused, and by whom; the reporting node where the accused is not named."""
@@ -255,6 +261,7 @@ def judge_accusations(readings: Readings, accused: Mapping[str, set[str]], thres
     runbook="slow-consensus",
     hint="look at that node first: its load (capacity.*), its clock and its links (peers.latency)",
     threshold=Threshold(warn=at_most(0.5)),
+    unit=Unit.RATIO,
 )
 async def slow_leaders(inputs: Inputs) -> Outcome:
     """Who leads the rounds that the log calls slow: the share of them led by each leader."""

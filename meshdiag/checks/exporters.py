@@ -70,6 +70,7 @@ def judge_collectors(known: Vector, failed: Vector) -> tuple[Finding, ...]:
     runbook=RUNBOOK,
     hint="see whether the job that writes it still runs (systemctl list-timers, crontab -l)",
     threshold=Threshold(warn=at_most(2 * 86_400.0)),
+    unit=Unit.SECONDS,
 )
 async def textfiles(inputs: Inputs) -> Outcome:
     """How old the files are that other programs leave for a node_exporter."""
@@ -94,6 +95,7 @@ async def textfiles(inputs: Inputs) -> Outcome:
     runbook=RUNBOOK,
     hint="see 'timedatectl' and 'chronyc tracking' on that machine: rounds and certificates go by the clock",
     threshold=Threshold(warn=at_most(0.1), fail=at_most(1.0)),
+    unit=Unit.SECONDS,
 )
 async def clocks(inputs: Inputs) -> Outcome:
     """Whether the kernel's clock is synchronised, and how far it is off."""

@@ -46,6 +46,7 @@ def lowest(inputs: Inputs) -> str:
     runbook="training-stalled",
     hint="look at the learner's log for a round that never ends: meshdiag health --only 'logs.*' -v on its machine",
     threshold=Threshold(warn=at_least(0.5), fail=at_least(0.1)),
+    unit=Unit.RATIO,
     history=True,
 )
 async def training_progress(inputs: Inputs) -> Outcome:
@@ -137,6 +138,7 @@ def name_stalled(finding: Finding) -> Finding:
     runbook="model-accuracy-drop",
     hint="compare the learners: meshdiag health --only 'learning.*' -vv; one far below the others is the suspect",
     threshold=ACCURACY.threshold,
+    unit=Unit.RATIO,
 )
 async def accuracy(inputs: Inputs) -> Outcome:
     """Model accuracy by learner, held against the threshold of the rule ModelAccuracyDrop."""
@@ -152,6 +154,7 @@ async def accuracy(inputs: Inputs) -> Outcome:
     runbook="model-accuracy-drop",
     hint="plot it to see when it fell: meshdiag query fl_model_accuracy --range 6h --plot",
     threshold=Threshold(warn=at_most(0.05), fail=at_most(0.15)),
+    unit=Unit.RATIO,
     history=True,
 )
 async def accuracy_drop(inputs: Inputs) -> Outcome:
@@ -179,6 +182,7 @@ async def accuracy_drop(inputs: Inputs) -> Outcome:
     runbook="model-accuracy-drop",
     hint="the learner may hold a stale or a poisoned model: look at its data and log before it takes part again",
     threshold=Threshold(warn=at_most(0.1), fail=at_most(0.3)),
+    unit=Unit.RATIO,
 )
 async def accuracy_spread(inputs: Inputs) -> Outcome:
     """How far each learner's accuracy lies below the fleet's median."""
@@ -212,6 +216,7 @@ def below_median(known: Mapping[str, float]) -> dict[str, float]:
     runbook="training-stalled",
     hint="see whether the aggregator is short of CPU or memory: meshdiag health --only 'capacity.*' -v",
     threshold=AGGREGATION_TIME.threshold,
+    unit=Unit.SECONDS,
 )
 async def aggregation_time(inputs: Inputs) -> Outcome:
     """How long aggregation takes, by aggregator."""
@@ -231,6 +236,7 @@ async def aggregation_time(inputs: Inputs) -> Outcome:
     runbook="privacy-budget",
     hint="stop training on this learner before the budget is gone; what is spent cannot be taken back",
     threshold=PRIVACY_BUDGET.threshold,
+    unit=Unit.RATIO,
 )
 async def privacy_budget(inputs: Inputs) -> Outcome:
     """Share of the privacy budget that is used up, by learner."""
@@ -246,6 +252,7 @@ async def privacy_budget(inputs: Inputs) -> Outcome:
     runbook="privacy-budget",
     hint="train less often or with more noise, or plan for the end of the budget",
     threshold=Threshold(warn=at_least(7), fail=at_least(1)),
+    unit=Unit.DAYS,
     history=True,
 )
 async def privacy_pace(inputs: Inputs) -> Outcome:

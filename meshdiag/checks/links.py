@@ -104,6 +104,7 @@ async def loss(inputs: Inputs) -> Outcome:
     runbook="network-latency",
     hint="look at the machine that the slow links share (ss -ti, ip -s link), or at the path between the two ends",
     threshold=Threshold(warn=at_most(0.25), fail=at_most(1)),
+    unit=Unit.SECONDS,
 )
 async def link_latency(inputs: Inputs) -> Outcome:
     """Directions that take far longer than the fleet's median, by the node that they share where there is one."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from meshdiag.catalog import Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.logs.errors import COUNTED_TO, GRAVE, new_kinds
 from meshdiag.logs.record import moment_of, nanoseconds
@@ -53,6 +54,7 @@ _ACCUSED = re.compile(
     runbook="log-errors",
     hint="read the lines themselves: meshdiag logs --errors --since 10m",
     threshold=Threshold(warn=at_most(5), fail=at_most(30)),
+    unit=Unit.COUNT,
 )
 async def errors(inputs: Inputs) -> Outcome:
     """Lines of level ERROR and FATAL a minute, by node, and kinds of them that the hour before had not. The option
@@ -212,6 +214,7 @@ def shown_again(files: Sequence[str], asked: Selection) -> tuple[Evidence, ...]:
     runbook="byzantine-node",
     hint="read who says it: meshdiag logs -i --grep byzantine",
     threshold=Threshold(warn=at_most(0)),
+    unit=Unit.COUNT,
 )
 async def byzantine(inputs: Inputs) -> Outcome:
     """Lines that speak of Byzantine behaviour: whom they accuse, who says so, when first and last, how often."""

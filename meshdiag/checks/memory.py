@@ -44,6 +44,7 @@ MOST_NAMED = 5
     runbook="high-memory-usage",
     hint="plot it from the last restart on, and compare what the node did then (meshdiag memory --here on its machine)",
     threshold=Threshold(warn=at_least(7 * DAY_S), fail=at_least(4 * HOUR_S)),
+    unit=Unit.SECONDS,
     history=True,
 )
 async def leak(inputs: Inputs) -> Outcome:
@@ -163,6 +164,7 @@ def judge_fleet_kills(killed: Mapping[str, float], roster: Roster) -> tuple[Find
     runbook="high-memory-usage",
     hint="see which process holds it (meshdiag memory --here)",
     threshold=Threshold(warn=at_most(0.9), fail=at_most(0.97)),
+    unit=Unit.RATIO,
 )
 async def machine(inputs: Inputs) -> Outcome:
     """The share of this machine's memory in use, its swap, and whether work stands still for want of memory."""
@@ -205,6 +207,7 @@ def _judge_pressure(subject: str, pressure: Pressure | None) -> tuple[Finding, .
     runbook="high-memory-usage",
     hint="raise the limit, or find what grows (meshdiag memory --here --watch 30s): at the limit the kernel kills",
     threshold=Threshold(warn=at_most(0.9), fail=at_most(0.97)),
+    unit=Unit.RATIO,
 )
 async def container(inputs: Inputs) -> Outcome:
     """The control group of the process that was named, or of this one: how near its limit, what was killed in it."""

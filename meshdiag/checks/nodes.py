@@ -43,6 +43,7 @@ sample is; every job counts, as it is node_exporter that usually exposes it."""
     runbook="node-down",
     hint="look at the node's process and its log, then fetch its metrics page by hand",
     threshold=Threshold(fail=at_least(1)),
+    unit=Unit.COUNT,
 )
 async def up(inputs: Inputs) -> Outcome:
     """Every target of the mesh's job, and every configured node, answered its last scrape."""
@@ -114,6 +115,7 @@ def _names(findings: Sequence[Finding], roster: Roster, limit: int = 5) -> str:
     runbook="node-down",
     hint="bring a node of that role back first: without bootstrap nobody joins, without aggregator no round ends",
     threshold=Threshold(fail=at_least(1)),
+    unit=Unit.COUNT,
 )
 async def roles(inputs: Inputs) -> Outcome:
     """Bootstrap, trainer, aggregator: whatever roles there are, none is without a node."""
@@ -191,6 +193,7 @@ async def restarted(inputs: Inputs) -> Outcome:
     runbook="monitoring-stack",
     hint="every other answer about these nodes is as old as this: look at the scrape interval and at Prometheus' load",
     threshold=Threshold(warn=at_most(60), fail=at_most(300)),
+    unit=Unit.SECONDS,
 )
 async def scrape_age(inputs: Inputs) -> Outcome:
     """The last scrape of each node is recent, so that the other answers are about now."""
@@ -225,6 +228,7 @@ def _judge_age(node: Node, roster: Roster, threshold: Threshold, moment: datetim
     runbook="slow-consensus",
     hint="look at the time service of that machine (chronyc tracking, timedatectl): votes and certificates need it",
     threshold=Threshold(warn=Range(-5, 5), fail=Range(-30, 30)),
+    unit=Unit.SECONDS,
 )
 async def clock(inputs: Inputs) -> Outcome:
     """Each machine's clock, as node_exporter or the node itself exposes it, against the time of its scrape."""

@@ -49,6 +49,7 @@ FAR_BELOW = 0.1
     runbook="low-peer-count",
     hint="see whether it reaches the bootstrap node and its peers' ports (meshdiag peers tries them)",
     threshold=PEER_COUNT.threshold,
+    unit=Unit.COUNT,
 )
 async def count(inputs: Inputs) -> Outcome:
     """Peers connected to each node."""
@@ -62,6 +63,7 @@ async def count(inputs: Inputs) -> Outcome:
     runbook="network-latency",
     hint="see when the rate fell (meshdiag query mesh_messages_per_second --range 2h --plot) and what changed then",
     threshold=Threshold(warn=at_least(0.5), fail=at_least(0.1)),
+    unit=Unit.RATIO,
 )
 async def messages(inputs: Inputs) -> Outcome:
     """The message rate of each node over its own an hour ago; without history only whether there are any."""
@@ -203,6 +205,7 @@ async def bandwidth(inputs: Inputs) -> Outcome:
     runbook="network-latency",
     hint="try the same from the slow node's machine: from here only one end of each link is seen",
     threshold=Threshold(warn=at_most(0.1), fail=at_most(0.5)),
+    unit=Unit.SECONDS,
 )
 async def latency(inputs: Inputs) -> Outcome:
     """How far each node's peer port is from this machine, and whether it answers, by a few plain TCP connects;
@@ -218,6 +221,7 @@ async def latency(inputs: Inputs) -> Outcome:
     runbook="network-latency",
     hint="look at the counters of drops on the way (ip -s link, ss -tin); --method tcp tells whether only ICMP is lost",
     threshold=Threshold(warn=at_most(0.01), fail=at_most(0.2)),
+    unit=Unit.RATIO,
 )
 async def loss(inputs: Inputs) -> Outcome:
     """The share of probes that a peer does not answer."""
@@ -231,6 +235,7 @@ async def loss(inputs: Inputs) -> Outcome:
     runbook="network-latency",
     hint="look for what shares the link or the machine: queues and load make one answer late and the next not",
     threshold=Threshold(warn=at_most(0.03), fail=at_most(0.1)),
+    unit=Unit.SECONDS,
 )
 async def jitter(inputs: Inputs) -> Outcome:
     """How much the time of one answer differs from the next, on average. Options as of ``peers.latency``."""

@@ -179,6 +179,7 @@ def error_kind(error: str) -> str:
     runbook=RUNBOOK,
     hint="a slow page is too large or its node too busy; lost samples come from doubled targets or a wrong clock",
     threshold=Threshold(warn=at_most(0.7), fail=at_most(1.0)),
+    unit=Unit.RATIO,
 )
 async def scrapes(inputs: Inputs) -> Outcome:
     """How long scrapes take of their interval, and samples that were refused."""
@@ -238,6 +239,7 @@ def events(counted: Mapping[str, Counted], words: Mapping[str, str]) -> tuple[Fi
     runbook=RUNBOOK,
     hint="a rule that fails alerts nobody: try its expression (meshdiag query), and see Prometheus' log",
     threshold=Threshold(warn=at_most(0.7), fail=at_most(1.0)),
+    unit=Unit.RATIO,
 )
 async def rules(inputs: Inputs) -> Outcome:
     """Rules that fail, groups that take longer than their interval, that stand still, that missed evaluations."""
@@ -287,6 +289,7 @@ def judge_rules(groups: Sequence[RuleGroup], threshold: Threshold, moment: datet
     runbook=RUNBOOK,
     hint="look at alerting.alertmanagers of its configuration, and whether that address answers from its machine",
     threshold=Threshold(warn=at_most(0.5), fail=at_most(0.9)),
+    unit=Unit.RATIO,
 )
 async def notifications(inputs: Inputs) -> Outcome:
     """It knows an Alertmanager, its queue is not full, nothing was dropped."""
@@ -378,6 +381,7 @@ def retention_s(written: str) -> float | None:
     runbook=RUNBOOK,
     hint="find the label that grows (the names below), and drop it where it is exposed or by metric_relabel_configs",
     threshold=Threshold(warn=at_most(1.5), fail=at_most(3.0)),
+    unit=Unit.COUNT,
     history=True,
 )
 async def cardinality(inputs: Inputs) -> Outcome:
@@ -409,6 +413,7 @@ def judge_cardinality(tsdb: TsdbStatus, grown: float | None, threshold: Threshol
     runbook=RUNBOOK,
     hint="look at the remote store and the way to it; until it keeps up, what is read from there is old",
     threshold=Threshold(warn=at_most(60), fail=at_most(600)),
+    unit=Unit.SECONDS,
 )
 async def remote_write(inputs: Inputs) -> Outcome:
     """How far each remote store is behind, and samples that were refused."""

@@ -41,6 +41,7 @@ LEAST_DIRECT_RATE = 2.0
     runbook="security-events",
     hint="find out who fails, from the node's log: an expired credential repeats itself, an attacker varies",
     threshold=AUTH_FAILURES.threshold,
+    unit=Unit.PER_SECOND,
 )
 async def auth_failures(inputs: Inputs) -> Outcome:
     """Failed authentications a second, by node."""
@@ -64,6 +65,7 @@ async def auth_failures(inputs: Inputs) -> Outcome:
     runbook="security-events",
     hint="see when it began: meshdiag query 'rate(security_auth_failures_total[5m])' --range 1d --plot",
     threshold=Threshold(warn=at_most(3), fail=at_most(30)),
+    unit=Unit.COUNT,
     history=True,
 )
 async def auth_rise(inputs: Inputs) -> Outcome:
@@ -119,6 +121,7 @@ def forgive_single(finding: Finding) -> Finding:
     runbook="certificate-expiry",
     hint="renew the node's certificate and make it reload it; its peers refuse it from the day it expires",
     threshold=CERT_EXPIRY.threshold,
+    unit=Unit.DAYS,
 )
 async def certificates(inputs: Inputs) -> Outcome:
     """Days until the first certificate of each node expires."""
@@ -144,6 +147,7 @@ def name_expired(finding: Finding) -> Finding:
     runbook="security-events",
     hint="see what was detected and when: meshdiag query 'increase(security_attacks_detected_total[5m])' --range 6h",
     threshold=Threshold(fail=at_most(0)),
+    unit=Unit.COUNT,
 )
 async def attacks(inputs: Inputs) -> Outcome:
     """Attacks detected over the window (between two page reads when there is no history), by node."""
@@ -256,6 +260,7 @@ def name_types(finding: Finding, counted: Mapping[str, Mapping[str, float]]) -> 
     runbook="security-events",
     hint="see whether the node is short of CPU: meshdiag health --only 'capacity.*' -v",
     threshold=ENCRYPTION_OVERHEAD.threshold,
+    unit=Unit.MILLISECONDS,
 )
 async def encryption_overhead(inputs: Inputs) -> Outcome:
     """Time that encryption adds to a message, by node."""

@@ -47,6 +47,7 @@ SKEW = Threshold(warn=Range(-5, 5))
     runbook="monitoring-stack",
     hint="see that it runs and that prometheus.url points at it; 'meshdiag health --direct' works without it",
     threshold=SKEW,
+    unit=Unit.SECONDS,
 )
 async def prometheus(inputs: Inputs) -> Outcome:
     """What answers is a Prometheus (or speaks its API), is ready, and its clock agrees with this machine's."""
@@ -77,6 +78,7 @@ def judge_prometheus(identity: Identity, threshold: Threshold) -> tuple[Finding,
     runbook="monitoring-stack",
     hint="see that it runs and that alertmanager.url points at it: until then nobody is told of any alert",
     threshold=SKEW,
+    unit=Unit.SECONDS,
 )
 async def alertmanager(inputs: Inputs) -> Outcome:
     """What answers is an Alertmanager, its cluster has settled, and its clock agrees with this machine's."""
@@ -108,6 +110,7 @@ def judge_alertmanager(status: Status, threshold: Threshold) -> tuple[Finding, .
     runbook="scrape-path",
     hint="look at Prometheus' targets and relabelling, not at the node; 'meshdiag nodes --witness' compares all",
     threshold=Threshold(warn=at_most(60), fail=at_most(300)),
+    unit=Unit.SECONDS,
 )
 async def scrape_truth(inputs: Inputs) -> Outcome:
     """What Prometheus has of a node does not contradict the node's own page.

@@ -38,6 +38,7 @@ MOST_TRACES_NAMED = 3
     runbook="slow-traces",
     hint="look at one of them span by span (meshdiag traces TRACE)",
     threshold=ROUND_DURATION.threshold,
+    unit=Unit.SECONDS,
 )
 async def slow_rounds(inputs: Inputs) -> Outcome:
     """The rounds of the window that took longer than the threshold, by the span that most of each was waited for."""

@@ -35,7 +35,8 @@ SECTION = "Set it up"
 def command(invocation: Invocation, check: str | None, fmt: str) -> None:
     """List the checks, their default thresholds and those in force; with an ID, show that one in full.
 
-    Thresholds are ranges of what is fine, as Nagios writes them: ~:10 at most 10, 3: at least 3, 10:20 between.
+    In the configuration a threshold is a number, or a range of what is fine as Nagios writes it: ~:10 at most 10,
+    3: at least 3, 10:20 between; -o json has them in this form.
 
     \b
     Examples:
@@ -73,6 +74,8 @@ def _row(check: Check, loaded: Loaded) -> dict[str, Any]:
         "in_force": _text(settings.over(check.threshold)),
         "set_by": " ".join(sorted(set_by)),
         "options": dict(settings.options),
+        "unit": check.unit,
+        **_words(settings.over(check.threshold), check.unit),
         "history": check.history,
         "hint": check.hint,
         "runbook": check.runbook,
@@ -82,7 +85,14 @@ def _row(check: Check, loaded: Loaded) -> dict[str, Any]:
 def _listing(rows: list[dict[str, Any]]) -> Table:
     from meshdiag.model import Column, Table
 
-    titles = {"id": "check", "title": "title", "in_force": "threshold", "default": "default", "runbook": "runbook"}
+    titles = {
+        "id": "check",
+        "title": "title",
+        "warns": "warn",
+        "fails": "fail",
+        "default": "default",
+        "runbook": "runbook",
+    }
     # A column of defaults beside equal thresholds would only take room; it is there once something is set.
     if all(row["default"] == row["in_force"] for row in rows):
         del titles["default"]
@@ -99,8 +109,10 @@ def _in_full(row: Mapping[str, Any]) -> Table:
         "hint": "next step",
         "runbook": "runbook",
         "needs": "asks",
-        "default": "default threshold",
-        "in_force": "threshold in force",
+        "warns": "warns",
+        "fails": "fails",
+        "in_force": "as a range of what is fine",
+        "default": "by default",
         "set_by": "set by",
         "options": "options",
     }
@@ -109,7 +121,16 @@ def _in_full(row: Mapping[str, Any]) -> Table:
     return Table((Column("what", row["id"]), Column("text", "")), rows)
 
 
+def _words(threshold: Threshold | None, unit: str) -> dict[str, str]:
+    """When the check warns and when it fails, for a person."""
+    from meshdiag.units import alert_range
+
+    grades = {"warns": threshold and threshold.warn, "fails": threshold and threshold.fail}
+    return {grade: alert_range(fine, unit) if fine else "" for grade, fine in grades.items()}
+
+
 def _text(threshold: Threshold | None) -> str:
+    """The ranges of what is fine, as configuration takes them."""
     if threshold is None:
         return ""
     bounds = {"warn": threshold.warn, "fail": threshold.fail}

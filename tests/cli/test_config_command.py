@@ -175,7 +175,8 @@ def test_checks_are_listed_with_the_thresholds_in_force(world: World) -> None:
     assert rows["capacity.cpu"]["in_force"] == "warn ~:50, fail ~:60"
     assert rows["capacity.cpu"]["set_by"] == "./meshdiag.toml:2 ./meshdiag.toml:3"
     full = _run(world, "checks", "capacity.cpu").stdout
-    assert "threshold in force" in full
+    told = dict(line.split("  ", 1) for line in full.splitlines() if "  " in line)
+    assert (told["warns"].strip(), told["fails"].strip()) == ("above 50 %", "above 60 %")
     assert "next step" in full
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from meshdiag.catalog import Unit
 from meshdiag.checks import all_checks
 from meshdiag.context import Context, Endpoint
 from meshdiag.engine import Run, run_checks
@@ -67,6 +68,12 @@ def test_a_page_lists_the_checks_that_point_to_it(name: str) -> None:
     for id_ in library.read(name).checks:
         assert id_ in all_checks(), f"{name} lists {id_}, which does not exist"
         assert all_checks()[id_].runbook == name
+
+
+@each
+def test_a_threshold_has_a_unit(check: Check) -> None:
+    """Its bounds can be told in words: above 10 s, and not above 10 of whatever it may be."""
+    assert check.threshold is None or check.unit in set(Unit)
 
 
 @each

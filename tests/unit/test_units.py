@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meshdiag.catalog import Unit
 from meshdiag.model import Range, at_least, at_most
-from meshdiag.units import age, beside, clock, compact_range, human, human_range, moment, rough
+from meshdiag.units import age, alert_range, beside, clock, compact_range, human, human_range, moment, rough
 
 UNITS = [None, *Unit]
 
@@ -97,6 +97,25 @@ def test_a_range_reads_as_a_phrase(fine: Range, unit: str | None, phrase: str, s
     assert human_range(fine, unit) == phrase
     assert compact_range(fine, unit) == short
     assert compact_range(fine, unit, ascii_only=True) == plain
+
+
+@pytest.mark.parametrize(
+    ("fine", "unit", "phrase"),
+    [
+        (at_most(10), "s", "above 10 s"),
+        (at_least(0.95), "ratio", "below 95 %"),
+        (Range(-5, 5), "s", "outside -5 s to 5 s"),
+        (Range(10, 20, inside=True), None, "within 10 to 20"),
+        (Range(-math.inf, 3, inside=True), "count", "at most 3"),
+        (Range(3, math.inf, inside=True), "count", "at least 3"),
+        (Range(1, 1), "count", "at anything but 1"),
+        (Range(0, 0, inside=True), "count", "at 0"),
+        (Range(-math.inf, math.inf), "s", "never"),
+    ],
+)
+def test_a_range_tells_when_a_value_is_reported(fine: Range, unit: str | None, phrase: str) -> None:
+    """What stands behind "warn": the other way round than what is fine."""
+    assert alert_range(fine, unit) == phrase
 
 
 @pytest.mark.parametrize(
