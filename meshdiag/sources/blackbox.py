@@ -35,6 +35,8 @@ PER_SECOND: Final = 400.0
 
 GIVE_UP: Final = 2
 """Probes of a target that fail, or questions that an exporter leaves open, before no more are made."""
+QUICK_S: Final = 0.3
+"""So long the first questions are waited for before the others are asked: where nothing listens, that is enough."""
 RESENT_S: Final = 0.9
 """TCP waits for a second before it sends its first packet again (RFC 6298)."""
 MARGIN_S: Final = 2.0
@@ -181,7 +183,11 @@ class Blackbox(Closing):
                 except SourceError as error:
                     errors[target] = error
 
-        await asyncio.gather(*map(see, viewpoint.targets))
+        async with asyncio.TaskGroup() as group:
+            first = [group.create_task(see(target)) for target in viewpoint.targets[:GIVE_UP]]
+            await asyncio.wait(first, timeout=QUICK_S)
+            for target in viewpoint.targets[GIVE_UP:]:
+                group.create_task(see(target))
         if len(errors) == 1 and views:
             (target, _) = errors.popitem()
             await see(target)
