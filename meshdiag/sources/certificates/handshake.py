@@ -108,7 +108,7 @@ class Handshake:
         """The certificates that the server has sent so far (DER), in the order of sending."""
         public = getattr(self._tls, "get_unverified_chain", None)
         if public is not None:
-            return tuple(public())
+            return tuple(public() or ())
         inner = cast("Any", self._tls)._sslobj
         return tuple(bytes(one.public_bytes(_DER)) for one in inner.get_unverified_chain() or ())
 
