@@ -206,6 +206,8 @@ async def test_no_connection():
     assert "refused" in refused.trouble
     assert "unknown" in (await ask("no-such-host.invalid:443")).trouble
     assert "host:port" in (await ask("no-port")).trouble
+    with listening(until_closed) as address:
+        assert "cannot be the name of a server" in (await ask(address, server_name="a..b")).trouble
     assert "STARTTLS is not known" in (await ask("127.0.0.1:1", starttls="gopher")).trouble
 
 

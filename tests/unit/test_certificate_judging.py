@@ -19,7 +19,7 @@ from tests.minting import NOW, Minted, authority, by_openssl, new_key, self_sign
 
 ROOT = authority("mesh root")
 MIDDLE = ROOT.authority("mesh issuing CA")
-NODE = MIDDLE.issue("node-1", sans=["node-1.mesh", "127.0.0.1", "*.pod.mesh", "trainer_1"])
+NODE = MIDDLE.issue("node-1", sans=["node-1.mesh", "127.0.0.1", "*.pod.mesh", "trainer_1", "xn--mnchen-3ya.mesh"])
 TRUST = Trust((ROOT.read,), "the roots in ca.pem")
 
 
@@ -82,13 +82,17 @@ def test_the_bounds_and_the_clock_are_the_callers():
     assert first(place, at=NOW - datetime.timedelta(days=2)) == [("not-yet-valid", "fail")]
 
 
-@pytest.mark.parametrize("host", ["node-1.mesh", "NODE-1.mesh", "node-1.mesh.", "127.0.0.1", "a.pod.mesh", "trainer_1"])
+@pytest.mark.parametrize(
+    "host", ["node-1.mesh", "NODE-1.mesh", "node-1.mesh.", "127.0.0.1", "a.pod.mesh", "trainer_1", "münchen.mesh"]
+)
 def test_names_that_match(host):
     """Names and addresses, in any case, wildcards of one label, and names that only containers have."""
     assert first(served(NODE, MIDDLE, host=host)) == []
 
 
-@pytest.mark.parametrize("host", ["node-2.mesh", "127.0.0.2", "a.b.pod.mesh", "pod.mesh", "::1", "trainer_2", "mesh"])
+@pytest.mark.parametrize(
+    "host", ["node-2.mesh", "127.0.0.2", "a.b.pod.mesh", "pod.mesh", "::1", "trainer_2", "mesh", "a..b", "x" * 70]
+)
 def test_names_that_do_not_match(host):
     """Another name, another address, a wildcard stretched too far: one problem that names both sides."""
     place = served(NODE, MIDDLE, host=host)

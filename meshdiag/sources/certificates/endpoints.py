@@ -140,7 +140,11 @@ class _Visit:
         await self.line.connect(self.look.resolver, *self.place)
         if self.wanted.starttls:
             await DIALOGUES[self.wanted.starttls](self.line)
-        self.shake = Handshake(self.look.context(self.wanted, older=older), _server_name(self.host))
+        context = self.look.context(self.wanted, older=older)
+        try:
+            self.shake = Handshake(context, _server_name(self.host))
+        except ValueError:
+            raise Declined(f"{self.host!r} cannot be the name of a server") from None
         return await _shake(self.shake, self.line)
 
     def _found(self, trouble: str) -> Found:

@@ -251,4 +251,4 @@ def _subject(host: str) -> verification.Subject:
     try:
         return x509.IPAddress(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
-        return x509.DNSName(host.rstrip("."))
+        return x509.DNSName(host.rstrip(".").encode("idna").decode("ascii"))
