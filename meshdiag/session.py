@@ -134,6 +134,12 @@ def _host(_context: Context) -> object:
     return Host()
 
 
+def _grafana(context: Context) -> object:
+    from meshdiag.sources.grafana.client import Grafana
+
+    return f"context {context.name} has no Grafana" if context.grafana is None else Grafana(context.grafana)
+
+
 def _grafana_login(context: Context) -> object:
     from meshdiag.sources.grafana.login import GrafanaLogin
 
@@ -146,6 +152,7 @@ OPTIONAL: Mapping[str, Callable[[Context], object]] = {
     "blackbox": _blackbox,
     "certificates": _certificates,
     "host": _host,
+    "grafana": _grafana,
     "grafana_login": _grafana_login,
 }
 """How each source that few commands ask is opened: the source, or why there is none, in words."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+NOT_FOUND = ("api_not_found", "unknown_api_path_is_html_200", "not_found")
+"""How a server answers a path that it does not know."""
 RECORDINGS = Path(__file__).parent / "contract" / "recordings"
 
 
@@ -95,4 +97,5 @@ def _same(recorded: dict[str, Exchange], asked: Asked) -> Exchange:
     same = [one for one in recorded.values() if one.method == asked.method and one.path == asked.path]
     usual = [one for one in same if not one.name.startswith(("starting_", "auth_"))]
     exact = [one for one in usual if set(one.params) == set(asked.params)]
-    return next(iter(exact or usual), recorded["api_not_found"])
+    found = exact or usual
+    return found[0] if found else recorded[next(name for name in NOT_FOUND if name in recorded)]

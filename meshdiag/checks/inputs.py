@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.certificates.source import Certificates
+    from meshdiag.sources.grafana.client import Grafana
     from meshdiag.sources.grafana.login import GrafanaLogin
     from meshdiag.sources.host import Host
     from meshdiag.sources.meshlog import MeshLog
@@ -114,6 +115,11 @@ class Inputs:
     def certificates(self) -> Certificates:
         """Certificates as servers send them and files hold them."""
         return _present(self.sources.certificates, "certificates")
+
+    @property
+    def grafana(self) -> Grafana:
+        """Grafana's API."""
+        return _present(self.sources.grafana, "Grafana")
 
     @property
     def grafana_login(self) -> GrafanaLogin:

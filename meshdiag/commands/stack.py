@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from meshdiag.commands._options import Flags
 
 SECTION = "Look at the mesh"
-CHECKS = ("stack.*", "prometheus.*", "alertmanager.*", "exporters.*", "alerts.watchdog", "alerts.blind-rules")
+SERVERS = ("stack.*", "prometheus.*", "alertmanager.*", "exporters.*", "grafana.*")
+CHECKS = (*SERVERS, "alerts.watchdog", "alerts.blind-rules")
 
 
 @click.command("stack", short_help="Is the monitoring itself well: all other verdicts rest on it.")

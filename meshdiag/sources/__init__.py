@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.certificates.source import Certificates
+    from meshdiag.sources.grafana.client import Grafana
     from meshdiag.sources.grafana.login import GrafanaLogin
     from meshdiag.sources.host import Host
     from meshdiag.sources.meshlog import MeshLog
@@ -39,6 +40,7 @@ class Sources:
     traces: TraceStore | None = None
     blackbox: Blackbox | None = None
     certificates: Certificates | None = None
+    grafana: Grafana | None = None
     grafana_login: GrafanaLogin | None = None
     host: Host | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
