@@ -124,7 +124,8 @@ class Peers:
 
     async def _of_mesh(self, inputs: Inputs) -> tuple[Target, ...]:
         """The peers of the mesh: those that Prometheus has targets for, up or not, and those of the configuration."""
-        targets = [_target(node) for node in await self._nodes(inputs)]
+        pages = {node.instance: node.url for node in inputs.context.nodes}
+        targets = [(node, _target(node, pages)) for node in await self._nodes(inputs)]
         by_page = sum(1 for node, one in targets if not node.peer)
         if by_page:
             label = inputs.context.peer_label
@@ -154,8 +155,11 @@ class Peers:
             self.notes.append(note)
 
 
-def _target(node: Node) -> tuple[Node, Target]:
-    return node, Target(node.peer or node.instance, node.name, node.role, node.instance)
+def _target(node: Node, pages: Mapping[str, str]) -> Target:
+    """A node as a target: its peer address, and its page, which HTTP asks. Where the peer address is not known the
+    page's stands for it, and is no page to be asked, which would take longer than the way there."""
+    page = pages.get(node.instance) or f"http://{node.instance}/metrics"
+    return Target(node.peer or node.instance, node.name, node.role, node.instance, page if node.peer else "")
 
 
 def joined(earlier: Probed | None, later: Probed) -> Probed:
@@ -173,12 +177,12 @@ def row_of(probed: Probed, verdict: Verdict | None) -> dict[str, object]:
     """A peer's row: raw numbers, seconds and shares."""
     target, told = probed.target, numbers(probed.times_s)
     return {
-        "peer": target.name or target.url or target.address,
+        "peer": target.name or target.instance or target.url or target.address,
         "verdict": verdict,
         "node": target.name or None,
         "instance": target.instance or None,
         "role": target.role or None,
-        "address": target.url or target.address,
+        "address": target.address,
         "ip": probed.ip or None,
         "method": str(probed.method) if probed.method else None,
         "sent": probed.sent,

@@ -101,6 +101,17 @@ def test_a_port_that_does_not_speak_what_was_asked_fails():
     assert "does not speak TLS" in found.message
 
 
+def test_which_port_it_is_depends_on_what_was_asked():
+    """The page's port is not the peer port; where the page answers and the peer port refuses, both are said."""
+    target = Target("a:4001", "a", "trainer", "a:9091", "http://a:9091/metrics")
+    gone = Probed(target, trouble=ProbeTrouble.REFUSED, tried=((Method.HTTP, "refused"),))
+    half = Probed(target, Method.HTTP, "", 3, (0.1,) * 3, tried=((Method.ICMP, "timeout"), (Method.TCP, "refused")))
+    first, second = latency(gone, half)
+    assert first.message == "nothing listens on the port of its metrics page"
+    assert second.message == "its page answers, and nothing listens on the peer port"
+    assert (first.verdict, second.verdict) == (Verdict.FAIL, Verdict.FAIL)
+
+
 def test_every_trouble_has_words_of_its_own():
     """No two troubles read alike, and each that can be mended has a next step of its own."""
     probes = [typed("h:1", trouble=trouble) for trouble in ProbeTrouble]

@@ -53,7 +53,8 @@ async def test_prometheus_names_the_peers_up_or_not() -> None:
     table = await peers.table(inputs(probes, prometheus=memory))
     (targets,) = probes.asked
     assert targets == (
-        Target("one:4001", "one", "trainer", "one:9091"), Target("two:4001", "two", "trainer", "two:9091"),
+        Target("one:4001", "one", "trainer", "one:9091", "http://one:9091/metrics"),
+        Target("two:4001", "two", "trainer", "two:9091", "http://two:9091/metrics"),
     )  # fmt: skip
     assert [row["peer"] for row in table.rows] == ["one", "two"]
     assert peers.notes == []
@@ -64,7 +65,7 @@ async def test_without_a_peer_address_the_page_s_port_is_probed_and_that_is_said
     memory = mesh(("bare:9091",))
     probes, peers = Probes(), Peers(Plan(), CHECKS)
     await peers.table(inputs(probes, prometheus=memory))
-    assert [one.address for one in probes.asked[0]] == ["bare:9091"]
+    assert [(one.address, one.url) for one in probes.asked[0]] == [("bare:9091", "")]
     assert "no peer address is known" in peers.notes[0]
 
 
@@ -81,7 +82,7 @@ async def test_without_prometheus_the_configuration_names_the_peers(prometheus: 
     """It works when the monitoring does not, and says whom it asked."""
     probes, peers = Probes(), Peers(Plan(), CHECKS)
     await peers.table(inputs(probes, prometheus=prometheus, nodes=LISTED))
-    assert probes.asked == [(Target("a:4001", "a", "trainer", "a:9091"),)]
+    assert probes.asked == [(Target("a:4001", "a", "trainer", "a:9091", "http://a:9091/metrics"),)]
     assert bool(peers.notes) is (prometheus is not None)
 
 

@@ -69,8 +69,10 @@ def thing(probed: Probed) -> str:
     return port_of(probed)
 
 
-def port_of(probed: Probed) -> str:
-    """The port by its name: a node's peer port, else its number."""
+def port_of(probed: Probed, method: Method | None = None) -> str:
+    """The port by its name, as a method asks it: a node's peer port or that of its page, else its number."""
+    if probed.target.instance and method is Method.HTTP and probed.target.url:
+        return "the port of its metrics page"
     return "the peer port" if probed.target.instance or not _port(probed) else f"port {_port(probed)}"
 
 
@@ -82,7 +84,9 @@ def _port(probed: Probed) -> str:
 
 def failure(probed: Probed) -> str:
     """Why nothing of a peer answers, as a sentence."""
-    said = _say(probed, str(probed.trouble or T.ERROR), probed.said_by)
+    trouble = str(probed.trouble or T.ERROR)
+    method = next((method for method, word in reversed(probed.tried) if word == trouble), None)
+    said = _say(probed, method, trouble, probed.said_by)
     if probed.trouble is T.REFUSED and any(method is Method.ICMP for method, _word in probed.tried):
         return f"{said} (and its machine does not answer ICMP)"
     return said
@@ -91,21 +95,19 @@ def failure(probed: Probed) -> str:
 def whole(probed: Probed, fault: tuple[Method, str]) -> str:
     """What is wrong with a peer of which something answers, as a sentence."""
     method, trouble = fault
-    answers = {Method.ICMP: "the host answers ICMP", Method.TCP: "the port accepts"}.get(
-        probed.method or Method.ICMP, f"{probed.method} answers"
+    answers = {Method.ICMP: "the host answers ICMP", Method.HTTP: "its page answers"}.get(
+        probed.method or Method.ICMP, "the port accepts"
     )
     if trouble == T.TIMEOUT and method is Method.TCP:
         return f"{answers}, and {port_of(probed)} stays silent: a firewall drops its packets"
-    said_by = probed.port.said_by if probed.port else probed.said_by
-    if method is Method.TCP:
-        return f"{answers}, and {_say(probed, trouble, said_by)}"
-    return _say(probed, trouble, said_by) if method is not probed.method else answers
+    said = _say(probed, method, trouble, probed.port.said_by if probed.port else probed.said_by)
+    return f"{answers}, and {said}" if method is Method.TCP else said
 
 
-def _say(probed: Probed, trouble: str, said_by: str) -> str:
+def _say(probed: Probed, method: Method | None, trouble: str, said_by: str) -> str:
     host = probed.target.address.rpartition(":")[0].strip("[]") or probed.target.address
-    named = thing(probed) if _port(probed) == "" else port_of(probed)
-    said = _SAID.get(trouble, trouble).format(thing=named, port=port_of(probed), host=host)
+    port = port_of(probed, method)
+    said = _SAID.get(trouble, trouble).format(thing=port if _port(probed) else thing(probed), port=port, host=host)
     return f"{said} (says {said_by})" if said_by else said
 
 
