@@ -88,3 +88,30 @@ def tls_server(
 
     with listening(handle, family) as address:
         yield address
+
+
+def talk(*lines: tuple[bytes, bytes]):
+    """A dialogue in plain text: what is said first, then for each line received an answer."""
+
+    def before(connection: socket.socket) -> None:
+        for expected, said in lines:
+            if expected:
+                heard = connection.recv(4096)
+                assert expected in heard, heard
+            connection.sendall(said)
+
+    return before
+
+
+DIALOGUES = {
+    "smtp": talk(
+        (b"", b"220-mail\r\n220 ESMTP\r\n"),
+        (b"EHLO", b"250-mail\r\n250-STARTTLS\r\n250 SIZE\r\n"),
+        (b"STARTTLS", b"220 go\r\n"),
+    ),
+    "imap": talk((b"", b"* OK IMAP4rev1\r\n"), (b"a1 STARTTLS", b"* note\r\na1 OK begin\r\n")),
+    "pop3": talk((b"", b"+OK POP3\r\n"), (b"STLS", b"+OK begin\r\n")),
+    "ldap": talk((b"1.3.6.1.4.1.1466.20037", bytes.fromhex("300c02010178070a010004000400"))),
+    "postgres": talk((bytes.fromhex("04d2162f"), b"S")),
+}
+"""By protocol: what a server says and hears before TLS begins."""

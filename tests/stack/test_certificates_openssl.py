@@ -22,7 +22,7 @@ from meshdiag.sources.certificates.trust import load_trust
 from tests.binaries import need
 from tests.certtruth import need_certificates
 from tests.minting import authority, by_openssl, new_key
-from tests.tlsserver import server_context, tls_server
+from tests.tlsserver import DIALOGUES, server_context, tls_server
 
 NOW = datetime.datetime.now(datetime.UTC)
 ROOT = authority("mesh root", now=NOW)
@@ -146,6 +146,17 @@ def answered(port: int) -> Found:
             assert not found.trouble, found
             return found
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "pop3", "ldap", "postgres"])
+def test_starttls_as_s_client_does_it(protocol):
+    """``openssl s_client -starttls`` and we are answered by the same server, and are shown the same certificate."""
+    node = MIDDLE.issue("node-1", sans=["localhost"], now=NOW)
+    with tls_server(server_context([node]), before=DIALOGUES[protocol]) as address:
+        (found,) = asyncio.run(fetch([Wanted(address, starttls=protocol)]))
+        said = openssl("s_client", "-connect", address, "-starttls", protocol)
+    assert [one.der for one in found.chain] == [node.der]
+    assert node.pem.decode().strip() in said
 
 
 def verdicts(chain, host: str, tmp_path: Path) -> tuple[set[str], str]:
