@@ -32,6 +32,8 @@ SAMPLE = 256
 """How many lines are looked at."""
 _LINE = 16_384
 """A longer line is cut before it is looked at, JSON aside."""
+_FEW = 7
+"""One in so many lines shows what is out of the question."""
 _MOST = 4
 _LATE = 8
 """Objects behind the sample that are looked at."""
@@ -155,9 +157,10 @@ def _docker(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
 def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
     """Prefixes before lines, by the format inside."""
     cleaned = [bare(line) for line in lines]
+    begins = [line[:HEAD] for line in cleaned]
     for wrapper in WRAPPERS:
         likely = re.compile(wrapper.likely).match
-        if sum(likely(line, 0, HEAD) is not None for line in cleaned) * 2 < len(lines):
+        if not _mostly(likely, begins):
             continue
         match = re.compile(wrapper.pattern).match
         inner = [line[found.end() :] for line in cleaned if (found := match(line, 0, HEAD)) is not None]
@@ -166,6 +169,11 @@ def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
         formats = _formats(_heads([line for line in inner if line.strip()]), hints, inside=True, many=wrapper.many)
         if not wrapper.needs or formats[0].name.startswith(wrapper.needs):
             yield WrappedFormat(wrapper, _joined(formats), hints)
+
+
+def _mostly(likely: Callable[[bytes], object], lines: Sequence[bytes]) -> bool:
+    """Whether at least half of some lines are so. A few are asked first: most that could be is out of the question."""
+    return any(map(likely, lines[::_FEW])) and sum(map(bool, map(likely, lines))) * 2 >= len(lines)
 
 
 def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[JsonFormat]:
@@ -180,7 +188,7 @@ def _known(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
     """Headers that need no learning."""
     cleaned = [bare(line) for line in lines]
     for known in KNOWN:
-        if sum(map(known.likely, cleaned)) * 2 >= len(lines):
+        if _mostly(known.likely, cleaned):
             yield TextFormat(known.header, hints)
 
 
