@@ -35,8 +35,6 @@ PER_SECOND: Final = 400.0
 
 GIVE_UP: Final = 2
 """Probes of a target that fail, or questions that an exporter leaves open, before no more are made."""
-QUICK_S: Final = 0.3
-"""So long the first questions are waited for before the others are asked: where nothing listens, that is enough."""
 RESENT_S: Final = 0.9
 """TCP waits for a second before it sends its first packet again (RFC 6298)."""
 MARGIN_S: Final = 2.0
@@ -45,6 +43,7 @@ OFFSET_S: Final = 0.5
 """What an exporter takes off the time that it is told (its flag ``--timeout-offset``)."""
 LARGEST: Final = 1 << 20
 PATH: Final = "/probe"
+HEALTH: Final = "/-/healthy"
 
 _WANTED: Final = frozenset(
     {
@@ -183,15 +182,21 @@ class Blackbox(Closing):
                 except SourceError as error:
                     errors[target] = error
 
-        async with asyncio.TaskGroup() as group:
-            first = [group.create_task(see(target)) for target in viewpoint.targets[:GIVE_UP]]
-            await asyncio.wait(first, timeout=QUICK_S)
-            for target in viewpoint.targets[GIVE_UP:]:
-                group.create_task(see(target))
+        try:
+            await self._awake(viewpoint.url, timeout_s)
+        except SourceError as error:
+            return Row(viewpoint, (), error)
+        await asyncio.gather(*map(see, viewpoint.targets))
         if len(errors) == 1 and views:
             (target, _) = errors.popitem()
             await see(target)
         return Row(viewpoint, tuple(views), next(iter(errors.values()), None))
+
+    async def _awake(self, url: str, timeout_s: float) -> None:
+        """Make sure that something answers there, whatever it says. Raises ``SourceError``. A probe may be silent for
+        seconds because its target is; this question never is."""
+        async with self._slots:
+            await self._client(url, timeout_s).get(HEALTH, accept=range(300, 600))
 
     async def _several(self, viewpoint: Viewpoint, target: str, module: str, count: int, timeout_s: float) -> View:
         """The probes of one target, one after the other. A target of which the first two fail is not tried again: one

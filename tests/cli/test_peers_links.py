@@ -44,6 +44,8 @@ def mesh(tmp_path: Path) -> Iterator[Callable[[Callable[[str, str], Answer]], Me
                 await send(writer, 200, page_of(name), "text/plain; version=0.0.4")
             elif name == silent:
                 await send(writer, 500, b"panic")
+            elif what == "-/healthy":
+                await send(writer, 200, b"Healthy", "text/plain")
             else:
                 await send(writer, 200, probed(answer(name, NODES[port_of(asked) - 4001])), "text/plain")
 
