@@ -21,6 +21,7 @@ JSON_COMMANDS = (
     "consensus",
     "consensus --slow",
     "nodes",
+    "peers --count 2 --interval 0",
     "alerts",
     "alerts severity=critical",
     "query mesh_peer_count",
@@ -143,6 +144,15 @@ def test_metric_names_are_listed_with_what_they_mean(lab: Lab) -> None:
     assert here["mesh_peer_count"]["help"]
     missing = {name for name, row in here.items() if row["state"] == "MISSING"}
     assert missing == set()
+
+
+def test_the_peers_are_those_that_prometheus_scrapes(lab: Lab) -> None:
+    """Each node of the mesh is probed at its peer address, with its name, its role and its instance."""
+    peers = {row["instance"]: row for row in rows(lab, "peers", "--count", "2", "--interval", "0")}
+    assert {(node.instance, node.name, node.role, node.peer) for node in lab.nodes} == {
+        (instance, row["node"], row["role"], row["address"]) for instance, row in peers.items()
+    }
+    assert {row["verdict"] for row in peers.values()} == {"pass"}
 
 
 def test_the_slow_procedure_shows_load_and_failed_share_beside_the_rounds(lab: Lab) -> None:
