@@ -7,9 +7,11 @@ requests (see ``batch``).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from meshdiag.errors import QueryError, SourceError, Trouble
 from meshdiag.metrics import Absence, AbsenceKind, Vector

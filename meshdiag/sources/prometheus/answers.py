@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from meshdiag.sources.prometheus.api import Answer
 
 Item = TypeVar("Item", Sample, Series)
+_BETWEEN = "\0"
+"""Between the values of labels."""
 
 
 def evaluated(answer: Answer) -> Vector | Matrix:
@@ -42,32 +44,35 @@ def _read(answer: Answer, kind: str, result: Any) -> Vector | Matrix:
 def read_samples(result: list[dict[str, Any]]) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
     """The samples of a vector, and what is to be said about them."""
     samples: list[Sample] = []
-    keep = samples.append
+    seen: set[str] = set()
     histograms = 0
     for one in result:
         labels = one["metric"]
-        "".join(labels.values())  # raises for labels that are not text, at the least cost
+        values = _BETWEEN.join(labels.values())  # raises for labels that are not text
         point = one.get("value")
         if point is None:
             histograms += _is_histogram(one)
             continue
-        keep(Sample(labels, float(point[1]), float(point[0])))
-    return _once(samples, _notes(histograms))
+        seen.add(values)
+        samples.append(Sample(labels, float(point[1]), float(point[0])))
+    return _once(samples, seen, _notes(histograms))
 
 
 def read_series(result: list[dict[str, Any]]) -> tuple[tuple[Series, ...], tuple[str, ...]]:
     """The series of a matrix, and what is to be said about them."""
     series: list[Series] = []
+    seen: set[str] = set()
     histograms = 0
     for one in result:
         labels = one["metric"]
-        "".join(labels.values())
+        values = _BETWEEN.join(labels.values())
         points = one.get("values")
         if points is None:
             histograms += _is_histogram(one)
             continue
+        seen.add(values)
         series.append(Series(labels, [float(point[0]) for point in points], [float(point[1]) for point in points]))
-    return _once(series, _notes(histograms))
+    return _once(series, seen, _notes(histograms))
 
 
 def _is_histogram(one: dict[str, Any]) -> bool:
@@ -83,8 +88,11 @@ def _notes(histograms: int) -> tuple[str, ...]:
     return (f"{histograms} native histograms are left out: ask for histogram_quantile(…) of them",)
 
 
-def _once(items: list[Item], notes: tuple[str, ...]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Each label set once: the first stays, and a note says how many came again."""
+def _once(items: list[Item], values: set[str], notes: tuple[str, ...]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Each label set once: the first stays, and a note says how many came again. ``values`` are the different values
+    of all labels: where there are as many as items, nothing came twice."""
+    if len(values) >= len(items):
+        return tuple(items), notes
     seen = {tuple(item.labels.items()): item for item in reversed(items)}
     if len(seen) == len(items):
         return tuple(items), notes
