@@ -32,8 +32,8 @@ SAMPLE = 256
 """How many lines are looked at."""
 _LINE = 16_384
 """A longer line is cut before it is looked at, JSON aside."""
-_FEW = 7
-"""One in so many lines shows what is out of the question."""
+_FEW = 32
+"""So many of the lines, or a few more, show what is out of the question."""
 _MOST = 4
 _LATE = 8
 """Objects behind the sample that are looked at."""
@@ -173,7 +173,7 @@ def _wrapped(lines: Sequence[bytes], hints: Hints) -> Iterator[Owning]:
 
 def _mostly(likely: Callable[[bytes], object], lines: Sequence[bytes]) -> bool:
     """Whether at least half of some lines are so. A few are asked first: most that could be is out of the question."""
-    return any(map(likely, lines[::_FEW])) and sum(map(bool, map(likely, lines))) * 2 >= len(lines)
+    return any(map(likely, lines[:: len(lines) // _FEW | 1])) and sum(map(bool, map(likely, lines))) * 2 >= len(lines)
 
 
 def _json(lines: Sequence[bytes], hints: Hints) -> Iterator[JsonFormat]:
