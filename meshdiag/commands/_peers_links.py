@@ -112,8 +112,8 @@ def refuse_link_flags(flags: Flags, links: LinkFlags, *, targets: bool) -> None:
     for name, flag in FROM_HERE.items():
         if _typed(click.get_current_context(), name):
             raise UsageError(f"{flag} is for probing from here, which --matrix and --graph do not")
-    if flags.at:
-        raise UsageError("a probe shows the present, so --matrix and --graph go without --at")
+    if flags.at and links.matrix:
+        raise UsageError("a probe shows the present, so --matrix goes without --at")
 
 
 def look_at_links(invocation: Invocation, flags: Flags, links: LinkFlags) -> int:

@@ -117,7 +117,8 @@ def test_the_data_is_a_row_a_direction(mesh: Callable[..., Mesh]) -> None:
     assert (down["ok"], down["duration_s"], down["trouble"]) == (False, None, "timeout")
     up = rows["trainer-4", "trainer-3"]
     assert (up["ok"], up["duration_s"], up["target"], up["module"]) == (True, 0.0004, "10.0.0.4:4004", "tcp_connect")
-    assert ran.check("links.reachability")["findings"][0]["subject"] == "trainer-3 and trainer-4"
+    finding = ran.check("links.reachability")["findings"][0]
+    assert finding["subject"] == "trainer-3 and trainer-4" and finding["labels"]["nodes"] == "trainer-3, trainer-4"
     table = list(csv.DictReader(io.StringIO(ask("--matrix", "-o", "csv").stdout)))
     assert {(row["from"], row["to"]) for row in table} == rows.keys()
 
@@ -170,6 +171,7 @@ def test_the_topology_is_drawn_for_each_reader(mesh: Callable[..., Mesh]) -> Non
         (("--module", "icmp"), "--module is for --matrix"),
         (("-o", "dot"), "meshdiag peers --graph -o dot"),
         (("--matrix", "10.0.0.1:1"), "take no TARGET"),
+        (("--matrix", "--at", "1h ago"), "--matrix goes without --at"),
         (("--matrix", "--watch"), "--watch is for probing from here"),
         (("--graph", "--method", "tcp"), "--method is for probing from here"),
     ],

@@ -94,7 +94,8 @@ _MEANS = {
 
 def _cut_off(links: Links, cut: Cut) -> Finding:
     if len(cut.nodes) > 1:
-        return Finding(_listed(cut.nodes), Verdict.FAIL, f"see each other and nobody else{_why(cut.trouble)}")
+        message = f"see each other and nobody else{_why(cut.trouble)}"
+        return Finding(_listed(cut.nodes), Verdict.FAIL, message, labels={"nodes": ", ".join(cut.nodes)})
     name = cut.nodes[0]
     words = _CUT.get(cut.how, "it reaches nobody and nobody reaches it")
     down = "" if links.nodes[name].up else "; its metrics page does not answer either"
