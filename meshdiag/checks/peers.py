@@ -8,36 +8,28 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import BANDWIDTH, CONNECTION_DURATION, MESSAGES, PEER_COUNT, WINDOW, Unit
-from meshdiag.checks import Outcome, check
+from meshdiag.checks import check
 from meshdiag.checks.readings.fleet import judge_idle
 from meshdiag.checks.readings.per_node import (
-    DOWN,
     judge_readings,
     judged_outcome,
     read_nodes,
     readings_of,
-    sum_up,
     to_outcome,
 )
-from meshdiag.checks.readings.probe_words import evidence, next_step
-from meshdiag.checks.readings.probed import judge
 from meshdiag.model import Finding, Threshold, Verdict, at_least, at_most
-from meshdiag.sources.probing.answers import Method, Plan, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping
 
+    from meshdiag.checks import Outcome
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.per_node import Readings
-    from meshdiag.checks.readings.roster import Node, Roster
-    from meshdiag.sources.probing import Probed
+    from meshdiag.checks.readings.roster import Roster
 
 AGO = "1h"
 """What the message rate is held against."""
 YOUNG_S = 60.0
-FEW = Plan((Method.TCP,), count=3, interval_s=0.0)
-"""How the peer ports are tried beside other checks; ``meshdiag peers`` takes its time."""
 FAR_BELOW = 0.1
 """A connection is young below this share of the fleet's median, and below ``YOUNG_S``."""
 
@@ -211,7 +203,9 @@ async def latency(inputs: Inputs) -> Outcome:
     """How far each node's peer port is from this machine, and whether it answers, by a few plain TCP connects;
     ``meshdiag peers`` probes by ICMP, TLS or HTTP, too. The options ``median_times`` and ``median_floor_s`` say when a
     peer stands out from the fleet."""
-    return await _of_roster(inputs, latency.id)
+    from meshdiag.checks.readings.probing import judge_roster  # only here: health does without
+
+    return await judge_roster(inputs, latency.id)
 
 
 @check(
@@ -225,7 +219,9 @@ async def latency(inputs: Inputs) -> Outcome:
 )
 async def loss(inputs: Inputs) -> Outcome:
     """The share of probes that a peer does not answer."""
-    return await _of_roster(inputs, loss.id)
+    from meshdiag.checks.readings.probing import judge_roster
+
+    return await judge_roster(inputs, loss.id)
 
 
 @check(
@@ -239,52 +235,6 @@ async def loss(inputs: Inputs) -> Outcome:
 )
 async def jitter(inputs: Inputs) -> Outcome:
     """How much the time of one answer differs from the next, on average. Options as of ``peers.latency``."""
-    return await _of_roster(inputs, jitter.id)
+    from meshdiag.checks.readings.probing import judge_roster
 
-
-async def _of_roster(inputs: Inputs, id_: str) -> Outcome:
-    """The answer from a few connects to the peer port of every node that is up."""
-    if inputs.at is not None:
-        reason = "a probe shows the present, not the moment that was asked about"
-        return Outcome(verdict=Verdict.SKIP, summary=f"not looked at: {reason}")
-    roster = await inputs.living()
-    probed = await probe_roster(inputs, roster)
-    judged = judge(id_, list(probed.values()), inputs.threshold, inputs.options, fleet=True)
-    outcome = probes_outcome(list(probed.values()), judged, roster, FEW, inputs.now)
-    found = dict(zip(probed, outcome.findings, strict=True))
-    findings = tuple(found.get(node.instance) or _not_probed(node, roster) for node in roster.nodes.values())
-    skipped = all(finding.verdict is Verdict.SKIP for finding in findings)
-    return replace(
-        outcome,
-        findings=findings,
-        summary=sum_up(findings, roster),
-        verdict=Verdict.SKIP if skipped and findings and roster.up else None,
-    )
-
-
-async def probe_roster(inputs: Inputs, roster: Roster) -> Mapping[str, Probed]:
-    """Connects to the peer ports of all nodes that are up, by instance, made once a run."""
-    targets = [Target(node.peer, node.name, node.role, node.instance) for node in roster.up if node.peer]
-    if not targets:
-        return {}
-    probes = await inputs.memo.once("peer-probes", lambda: inputs.probe.probe(targets, FEW))
-    return {probed.target.instance: probed for probed in probes}
-
-
-def _not_probed(node: Node, roster: Roster) -> Finding:
-    message = "not looked at: the peer address is not known" if node.up else DOWN
-    return Finding(node.instance, Verdict.SKIP, message, labels=roster.label(node.instance))
-
-
-def probes_outcome(
-    probes: Sequence[Probed], findings: Sequence[Finding], roster: Roster, plan: Plan, seen: datetime
-) -> Outcome:
-    """What a check says of judged probes: a finding each, the commands, and the next step that fits the trouble."""
-    told = tuple(one if one.value is None else replace(one, observed=seen) for one in findings)
-    return Outcome(
-        told,
-        sum_up(told, roster),
-        evidence(probes, told, plan.count, plan.interval_s),
-        verdict=Verdict.SKIP if told and all(one.verdict is Verdict.SKIP for one in told) else None,
-        hint=next_step(probes, told),
-    )
+    return await judge_roster(inputs, jitter.id)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from meshdiag import catalog
 from meshdiag.catalog import Unit
-from meshdiag.checks.peers import probe_roster
 from meshdiag.checks.readings.middle import median
 from meshdiag.model import Column, Table
 from meshdiag.views.columns import ask_columns, node_cells
@@ -66,6 +65,8 @@ async def slow_view(inputs: Inputs) -> Table:
 
 async def _probes(inputs: Inputs) -> dict[str, Sequence[float]]:
     """How long connects to each node's peer port took, by instance; they show the present, and no past moment."""
+    from meshdiag.checks.readings.probing import probe_roster  # only here: the overview does without
+
     if inputs.at is not None:
         return {}
     roster = await inputs.roster()

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import UP, Unit
-from meshdiag.checks.peers import probes_outcome
 from meshdiag.checks.readings.probed import judge, numbers
+from meshdiag.checks.readings.probing import probes_outcome
 from meshdiag.checks.readings.roster import Node, Roster, join_roster
 from meshdiag.context import CheckSettings
 from meshdiag.errors import SourceError, Trouble

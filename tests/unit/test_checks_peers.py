@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from meshdiag.checks.peers import FEW, probes_outcome
 from meshdiag.checks.readings.probed import Standout, judge_latency
+from meshdiag.checks.readings.probing import FEW, probes_outcome
 from meshdiag.checks.readings.roster import Node, Roster
 from meshdiag.model import Threshold, Verdict, at_most
 from meshdiag.sources import Sources
