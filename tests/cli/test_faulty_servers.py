@@ -102,3 +102,29 @@ def test_logs_of_a_faulty_loki_are_one_sentence_or_harmless_lines(fault: str) ->
         assert ran.stderr.startswith("meshdiag: Loki at ")
         assert len(ran.stderr.splitlines()) <= 3, ran.stderr
         assert "\x1b" not in ran.stderr
+
+
+ELSEWHERE = ("MESHDIAG_GRAFANA_URL", "MESHDIAG_JAEGER_URL", "MESHDIAG_LOKI_URL")
+
+
+FEW = ("refused", "never-answers", "status-401", "status-500", "html", "not-json", "hostile-labels")
+TRIED = [
+    *(("stack", fault) for fault in FAULTS),
+    *(
+        (command, fault)
+        for command in ("dashboards", "traces", "alerts route severity=critical")
+        for fault in FAULTS
+        if fault.name in FEW
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "fault"), TRIED, ids=lambda one: getattr(one, "name", one))
+def test_no_other_command_passes_on_a_faulty_server(command: str, fault: Fault) -> None:
+    """Whatever the server is and does: a verdict inside the deadline, nothing that is not so, no control character."""
+    with faulty(fault.name) as server:
+        environment = {"COLUMNS": "80", **dict.fromkeys(ELSEWHERE, server.url)}
+        ran = run(*ask(server.url, *command.split()), environment=environment, timeout=30)
+    assert all(line.isprintable() for line in ran.stdout.splitlines()), ran.stdout
+    if fault.troubles:
+        assert ran.code in (2, 3), ran.stdout
