@@ -99,7 +99,7 @@ async def test_weak_certificates_are_still_shown(tmp_path, arguments):
     context = context_of_files(*by_openssl(tmp_path, *arguments), weak=True)
     with tls_server(context) as address:
         found = await ask(address)
-    assert subjects(found) == ["CN=localhost,O=mesh"], found.trouble
+    assert (subjects(found), found.trouble) == (["CN=localhost,O=mesh"], "")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -110,7 +110,7 @@ async def test_servers_of_old_tls_are_still_shown(version):
     context.minimum_version = context.maximum_version = version
     with tls_server(context) as address:
         found = await ask(address)
-    assert subjects(found) == ["CN=node-1", "CN=mesh issuing CA"], found.trouble
+    assert (subjects(found), found.trouble) == (["CN=node-1", "CN=mesh issuing CA"], "")
     assert found.tls_version == version.name.replace("_", ".").removesuffix(".0")
     rows = judge([found], at=NODE.x509.not_valid_before_utc, trust=Trust((ROOT.read,), "ca.pem"))
     assert "old-tls" in [problem.code for problem in rows[0].problems]
@@ -169,6 +169,44 @@ async def test_a_server_that_stalls_after_its_certificate():
     assert subjects(found) == ["CN=node-1", "CN=mesh issuing CA"]
     assert found.tls_version == "TLSv1.2"
     assert "stalls" in found.trouble
+
+
+async def test_a_server_that_hangs_up_after_its_certificate():
+    """A server that shows its certificate and hangs up, as one that wants ours may, has shown it: no trouble."""
+    context = server_context([NODE, MIDDLE])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def leave(connection: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(connection.recv(65536))
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        connection.sendall(outgoing.read())
+        connection.shutdown(socket.SHUT_WR)
+        until_closed(connection)
+
+    with listening(leave) as address:
+        found = await ask(address)
+    assert (subjects(found), found.trouble) == (["CN=node-1", "CN=mesh issuing CA"], "")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2])
+async def test_the_server_is_told_goodbye(version):
+    """The connection ends as TLS has it, so that no server logs a broken one for our look."""
+    context, ends = server_context([NODE]), []
+    context.maximum_version = version
+
+    def handle(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False) as wrapped:
+            try:
+                ends.append(wrapped.recv(1))
+            except ssl.SSLError as error:
+                ends.append(error)
+
+    with listening(handle) as address:
+        await ask(address)
+    assert ends == [b""]
 
 
 @pytest.mark.parametrize(

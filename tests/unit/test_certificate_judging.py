@@ -175,6 +175,14 @@ def test_an_intermediate_that_has_expired():
     assert "CN=old CA expired on 2026-03-06" in message(place)
 
 
+def test_a_ca_that_had_expired_before_it_signed():
+    """The leaf is younger than the end of its CA: no moment suits both, and it is the CA that is named."""
+    old = ROOT.authority("old CA", days=(-300, -3))
+    place = served(old.issue("node-1", sans=["node-1.mesh"]), old)
+    assert verdicts(place) == [[("untrusted-chain", "fail")], [("expired", "fail")]]
+    assert "CN=old CA expired on 2026-03-06" in message(place)
+
+
 def test_a_root_that_has_expired():
     """A trusted root that has expired breaks the chain, and is named."""
     old = authority("old root", days=(-300, -3))
@@ -261,6 +269,19 @@ def test_a_mesh_of_ed25519_keys_is_trusted():
     assert verdicts(served(leaf, middle), trust=trust) == [[], []]
     impostor = authority("root", key=new_key("Ed25519"))
     assert first(served(leaf, middle), trust=Trust((impostor.read,), "the roots")) == [("untrusted-chain", "fail")]
+
+
+def test_in_a_mesh_of_ed25519_keys_cas_are_cas_and_valid():
+    """Where signatures alone are followed, a CA still has to say that it is one, and to be valid."""
+    root = authority("root", key=new_key("Ed25519"))
+    trust = Trust((root.read,), "the roots")
+    flagless = root.issue("flagless", ca=None, key=new_key("Ed25519"))
+    place = served(flagless.issue("node-1", sans=["node-1.mesh"]), flagless)
+    assert first(place, trust=trust) == [("untrusted-chain", "fail")]
+    old = root.authority("old", days=(-300, -3), key=new_key("Ed25519"))
+    place = served(old.issue("node-1", sans=["node-1.mesh"]), old)
+    assert first(place, trust=trust) == [("untrusted-chain", "fail")]
+    assert "CN=old expired" in message(place, trust=trust)
 
 
 def test_a_weak_root():

@@ -73,6 +73,14 @@ def test_a_negative_serial_number_is_a_flaw_and_not_the_end():
     assert "negative" in certificate.flaws[0]
 
 
+@pytest.mark.parametrize("year", [1950, 1961, 1999, 2049, 2050, 2101])
+def test_dates_of_both_encodings_are_read_alike(year):
+    """Two-digit years mean 1950 to 2049, and the reader of last resort knows it as the library does."""
+    minted = self_signed("node", now=datetime(year, 6, 1, 12, 30, 5, tzinfo=UTC), days=(0, 1))
+    known, partly = minted.read, read_partly(minted.der, "refused")
+    assert (known.not_before.year, known.not_before, known.not_after) == (year, partly.not_before, partly.not_after)
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [

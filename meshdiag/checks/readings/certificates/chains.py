@@ -122,7 +122,7 @@ class Judge:
             or self._out_of_time(shown, at)
             or self._lacks_intermediate(shown, at)
             or self._leads_elsewhere(shown, at)
-            or self._ends(shown, path)
+            or self._ends(shown, path, at)
         )
         if problem.verdict is not Verdict.PASS:
             yield problem
@@ -182,11 +182,15 @@ class Judge:
     def _known(self, shown: Shown) -> list[Held]:
         return self.elsewhere.above(shown.head.certificate, *(one.certificate for one in shown.above))
 
-    def _ends(self, shown: Shown, refused: NoPath) -> Problem:
+    def _ends(self, shown: Shown, refused: NoPath, at: datetime) -> Problem:
         """Where the chain ends: at a CA that is known and has not signed, or at one that is not known."""
-        top = climb(shown.leaf, shown.others)[-1]
-        issuer = name_text(top.issuer)
-        if self.roots.by_subject.get(top.issuer):
+        *below, top = climb(shown.leaf, shown.others)
+        issuer, known = name_text(top.issuer), self.roots.by_subject.get(top.issuer, [])
+        late = [one for one in (*below[1:], top, *known) if one != shown.leaf and not _covers(one, at)]
+        if known and late and "not valid at" in refused.reason:
+            said = " and ".join(_when(one, at) for one in late)
+            return Problem(Code.UNTRUSTED_CHAIN, f"its chain does not hold: {said}", shown.grave)
+        if known:
             said = f"a CA called {issuer} is among {self.name}, but {_reason(refused)}"
             return Problem(Code.UNTRUSTED_CHAIN, said, shown.grave)
         if any(one.subject == top.issuer for one in shown.others):
