@@ -31,7 +31,7 @@ CHECKS = sorted(all_checks().values(), key=lambda check: check.id)
 TESTS = Path(__file__).parent.parent
 FROM_UP_ALONE = {"nodes.up", "nodes.roles", "nodes.scrape-age"}
 """What the ``up`` series answers by itself."""
-SPEAKS_OF_THE_SOURCE = "stack."
+SPEAKS_OF_THE_SOURCE = ("stack.", "grafana.health")
 """Checks of this subject fail when their source does: that is the answer to their question."""
 
 each = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
@@ -113,7 +113,8 @@ class Failing:
 
 async def run_all(sources: Any, *checks: Check) -> dict[str, Result]:
     """The results of some checks (all by default), through the engine."""
-    named = Context(jaeger=Endpoint("http://127.0.0.1:9"))  # one that nobody named is not missed
+    nobody = Endpoint("http://127.0.0.1:9")
+    named = Context(jaeger=nobody, grafana=nobody)  # one that nobody named is not missed
     run = Run(named, sources, NOW, timedelta(hours=1), deadline_s=30)
     answers = await run_checks(checks or CHECKS, run)
     return {result.id: result for result in answers.results}
