@@ -36,9 +36,7 @@ def test_without_a_word_the_default_port_of_every_node_is_meant(world: World) ->
 
 def test_a_table_a_url_and_false_are_all_taken(world: World) -> None:
     """A table sets what it names; a URL alone sets the address; false says that the mesh has none."""
-    table = (
-        '[contexts.local.blackbox]\nurl = "https://{host}:9200/bb/"\nmodule = "icmp"\ntimeout = "500ms"\ncount=5\n'
-    )
+    table = '[contexts.local.blackbox]\nurl = "https://{host}:9200/bb/"\nmodule = "icmp"\ntimeout = "500ms"\ncount=5\n'
     assert read(world, table).context.blackbox == Blackbox("https://{host}:9200/bb", "icmp", 0.5, 5)
     url = read(world, '[contexts.local]\nblackbox = "http://probe.example:9115"\n').context.blackbox
     assert url == Blackbox("http://probe.example:9115")
