@@ -6,8 +6,8 @@ import errno
 import socket
 import ssl
 
-_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL)
-_RESET = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
+from meshdiag.sources.http.trouble import RESET, UNREACHABLE, excerpt
+
 _TLS_RECORDS = (0x14, 0x15, 0x16)
 """Change cipher spec, alert, handshake."""
 
@@ -42,9 +42,9 @@ def of_socket(error: Exception, timeout_s: float) -> str:
         return f"no connection within {timeout_s:g} s; a firewall may drop the packets"
     if number == errno.ECONNREFUSED:
         return "connection refused: nothing listens there"
-    if number in _UNREACHABLE:
+    if number in UNREACHABLE:
         return "the network does not reach it"
-    if number in _RESET:
+    if number in RESET:
         return "it resets the connection instead of shaking hands; does it speak TLS?"
     return f"no connection: {error}"
 
@@ -94,8 +94,7 @@ def not_tls(head: bytes) -> str:
     for beginning, sentence in _GREETINGS:
         if head.startswith(beginning):
             return sentence
-    shown = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in head[:24])
-    return f"it does not speak TLS on this port (it says {shown!r})"
+    return f"it does not speak TLS on this port (it says {excerpt(head[:24])!r})"
 
 
 def _words(error: ssl.SSLError) -> str:

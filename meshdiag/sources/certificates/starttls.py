@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from meshdiag.sources.http.trouble import excerpt
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 LONGEST_ANSWER = 64 * 1024
+LONGEST_SHOWN = 80
+"""How much of an answer a sentence quotes."""
 
 _LDAP_REQUEST = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
 """An extended request for StartTLS (RFC 4511, 4.14): message 1."""
@@ -45,11 +49,6 @@ async def _until(line: Line, is_whole: Callable[[bytes], bool]) -> bytes:
     return said
 
 
-def _shown(said: bytes) -> str:
-    words = " ".join(said[:400].decode("utf-8", "replace").split())[:80]
-    return "".join(char if char.isprintable() else "?" for char in words)
-
-
 def _smtp_whole(said: bytes) -> bool:
     """An answer of SMTP ends with a line whose code is followed by a blank (RFC 5321, 4.2)."""
     if not said.endswith(b"\n"):
@@ -62,7 +61,7 @@ async def smtp(line: Line) -> None:
     """RFC 3207."""
     greeting = await _until(line, _smtp_whole)
     if not greeting.startswith(b"220"):
-        raise Declined(f"it does not greet as an SMTP server does: {_shown(greeting)}")
+        raise Declined(f"it does not greet as an SMTP server does: {excerpt(greeting, LONGEST_SHOWN)}")
     await line.send(b"EHLO meshdiag.invalid\r\n")
     abilities = await _until(line, _smtp_whole)
     if b"STARTTLS" not in abilities.upper():
@@ -70,29 +69,29 @@ async def smtp(line: Line) -> None:
     await line.send(b"STARTTLS\r\n")
     answer = await _until(line, _smtp_whole)
     if not answer.startswith(b"220"):
-        raise Declined(f"the SMTP server declines STARTTLS: {_shown(answer)}")
+        raise Declined(f"the SMTP server declines STARTTLS: {excerpt(answer, LONGEST_SHOWN)}")
 
 
 async def imap(line: Line) -> None:
     """RFC 9051, 6.2.1."""
     greeting = await _until(line, lambda said: said.endswith(b"\n"))
     if not greeting.startswith(b"* "):
-        raise Declined(f"it does not greet as an IMAP server does: {_shown(greeting)}")
+        raise Declined(f"it does not greet as an IMAP server does: {excerpt(greeting, LONGEST_SHOWN)}")
     await line.send(b"a1 STARTTLS\r\n")
     answer = await _until(line, lambda said: said.endswith(b"\n") and (b"\na1 " in said or said.startswith(b"a1 ")))
     if b"a1 OK" not in answer:
-        raise Declined(f"the IMAP server declines STARTTLS: {_shown(answer)}")
+        raise Declined(f"the IMAP server declines STARTTLS: {excerpt(answer, LONGEST_SHOWN)}")
 
 
 async def pop3(line: Line) -> None:
     """RFC 2595, 4."""
     greeting = await _until(line, lambda said: said.endswith(b"\n"))
     if not greeting.startswith(b"+OK"):
-        raise Declined(f"it does not greet as a POP3 server does: {_shown(greeting)}")
+        raise Declined(f"it does not greet as a POP3 server does: {excerpt(greeting, LONGEST_SHOWN)}")
     await line.send(b"STLS\r\n")
     answer = await _until(line, lambda said: said.endswith(b"\n"))
     if not answer.startswith(b"+OK"):
-        raise Declined(f"the POP3 server declines STLS: {_shown(answer)}")
+        raise Declined(f"the POP3 server declines STLS: {excerpt(answer, LONGEST_SHOWN)}")
 
 
 async def ldap(line: Line) -> None:
@@ -125,7 +124,7 @@ async def postgres(line: Line) -> None:
         raise Declined(
             "the PostgreSQL server has TLS switched off"
             if answer[:1] == b"N"
-            else f"it does not answer as a PostgreSQL server does: {_shown(answer)}"
+            else f"it does not answer as a PostgreSQL server does: {excerpt(answer, LONGEST_SHOWN)}"
         )
 
 
