@@ -18,6 +18,7 @@ import trustme
 from meshdiag.sources.probing import Method, Plan, Probed, Prober, ProbeTrouble, Target
 from meshdiag.sources.probing.http import read_url
 from meshdiag.sources.probing.looking import host_and_port
+from meshdiag.sources.probing.pace import Pace
 from meshdiag.sources.probing.prober import at_once
 from meshdiag.sources.probing.troubles import of_error, of_icmp
 from tests.faulty import FAULTS, Fault, faulty
@@ -115,14 +116,53 @@ async def test_a_busy_machine_is_not_taken_for_a_slow_link(listener: str, busy_s
 
 async def test_refused_silent_unknown_and_misspelt_are_told_apart(listener: str, closed_port: str, deaf: str) -> None:
     """One look at five addresses gives five different answers, in the order in which they were asked for."""
-    addresses = [listener, closed_port, deaf, "no-such-host.invalid:80", "h:port"]
+    addresses = [listener, closed_port, deaf, "no such host:80", "h:port"]
     targets = [Target(address) for address in addresses]
     told: list[Probed] = []
     found = await Prober().probe(targets, Plan((Method.TCP,), **QUICK), told.append)  # type: ignore[arg-type]
     assert [one.target for one in found] == targets
-    assert [one.trouble for one in found] == [None, T.REFUSED, T.TIMEOUT, T.UNKNOWN_HOST, T.BAD_ADDRESS]
+    assert [one.trouble for one in found] == [None, T.REFUSED, T.TIMEOUT, T.BAD_ADDRESS, T.BAD_ADDRESS]
     assert [one.sent for one in found] == [3, 1, 3, 0, 0]
     assert sorted(map(id, told)) == sorted(map(id, found))
+
+
+@pytest.mark.parametrize(("said", "trouble"), [(socket.EAI_NONAME, T.UNKNOWN_HOST), (socket.EAI_AGAIN, T.NO_RESOLVER)])
+async def test_an_unknown_name_is_told_from_a_resolver_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch, said: int, trouble: ProbeTrouble
+) -> None:
+    """That there is no such name, and that nobody could say so, are different answers."""
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise socket.gaierror(said, "as the system says it")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert (await probe("peer.example:1")).trouble is trouble
+
+
+class Counting(Pace):
+    """A pace that counts its turns."""
+
+    turns = 0
+
+    async def turn(self) -> None:
+        """Count, and wait like any other."""
+        Counting.turns += 1
+        await super().turn()
+
+
+async def test_every_packet_takes_its_turn(monkeypatch: pytest.MonkeyPatch, listener: str) -> None:
+    """Echo requests and connects alike, whatever the method; one host is pinged once however many peers it has."""
+    monkeypatch.setattr("meshdiag.sources.probing.prober.Pace", Counting)
+    port = listener.rpartition(":")[2]
+    targets = [Target(f"127.0.0.{last}:{port}", name) for last in (1, 2) for name in "abc"]
+    for methods, expected in (((Method.TCP,), 6 * 3), ((Method.ICMP,), 2 * 3), ((), 2 * 3 + 6)):
+        Counting.turns = 0
+        found = await Prober().probe(targets, Plan(methods, 3, 0.01, 1.0))
+        if found[0].trouble is T.NOT_ALLOWED or found[0].tried:
+            pytest.skip("this process may send no ICMP")
+        # Those on 127.0.0.2 refuse: what listens listens on 127.0.0.1.
+        refused = 3 * 2 if methods == (Method.TCP,) else 0
+        assert Counting.turns == expected - refused, methods
 
 
 async def test_ipv6_and_names_work() -> None:

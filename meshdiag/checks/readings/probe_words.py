@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = ProbeTrouble
 
-IMPOSSIBLE = frozenset({T.UNKNOWN_HOST, T.NOT_ALLOWED, T.NO_PORT, T.BAD_ADDRESS, T.ERROR})
+IMPOSSIBLE = frozenset({T.UNKNOWN_HOST, T.NO_RESOLVER, T.NOT_ALLOWED, T.NO_PORT, T.BAD_ADDRESS, T.ERROR})
 """Troubles that say nothing of the peer: it could not be tried."""
 HEARD = frozenset({T.REFUSED, T.STALLED, T.CLOSED, T.NO_TLS, T.NO_HTTP, T.CERTIFICATE_WANTED})
 """Troubles that are a sign of life."""
@@ -25,6 +25,7 @@ _SAID: dict[str, str] = {
     T.REFUSED: "nothing listens on {port}",
     T.TIMEOUT: "{thing} does not answer in time: the link is broken, or a firewall drops packets",
     T.UNKNOWN_HOST: "the name {host} cannot be looked up from here",
+    T.NO_RESOLVER: "the name {host} cannot be looked up: this machine's resolver does not answer",
     T.UNREACHABLE: "there is no route to {thing}",
     T.HOST_UNREACHABLE: "its network is reached, and no machine there has the address",
     T.PROHIBITED: "a firewall forbids it",
@@ -44,6 +45,7 @@ _NEXT: dict[str, str] = {
     T.TIMEOUT: "see on its machine whether it listens (ss -tlnp) and whether packets arrive (tcpdump -ni any port "
     "PORT); if none do, a firewall on the way drops them",
     T.UNKNOWN_HOST: "look the name up (getent hosts NAME); it may be known only inside the mesh's own network",
+    T.NO_RESOLVER: "see which servers this machine asks for names (/etc/resolv.conf), and whether they answer",
     T.UNREACHABLE: "see which way packets take: ip route get ADDRESS, then traceroute -n ADDRESS",
     T.HOST_UNREACHABLE: "see whether the machine is on and has that address (ip addr there, ip neigh on its router)",
     T.PROHIBITED: "find the rule that rejects it (iptables -L -vn, nft list ruleset) on the machine that says so",

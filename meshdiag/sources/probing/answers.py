@@ -27,6 +27,8 @@ class ProbeTrouble(StrEnum):
     """The host answers that nothing listens there."""
     TIMEOUT = "timeout"
     UNKNOWN_HOST = "unknown-host"
+    NO_RESOLVER = "no-resolver"
+    """Nobody says whether there is such a name."""
     UNREACHABLE = "unreachable"
     """No route to the network, says this machine or a router on the way."""
     HOST_UNREACHABLE = "host-unreachable"
@@ -111,6 +113,10 @@ class Probed:
         return 1 - self.received / self.sent if self.sent else None
 
 
+NEIGHBOUR_S = 3.3
+"""After so long Linux, having asked a network three times who has an address, says that nobody has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How to probe: each target ``count`` times, ``interval_s`` apart, each time waiting ``timeout_s`` seconds at
@@ -124,5 +130,5 @@ class Plan:
     @property
     def lasts_s(self) -> float:
         """Seconds that it takes where one method after the other waits in vain."""
-        once = self.count * self.interval_s + self.timeout_s
+        once = self.count * self.interval_s + max(self.timeout_s, NEIGHBOUR_S)
         return once * max(2, len(self.methods)) + 4 * self.timeout_s

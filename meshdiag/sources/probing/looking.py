@@ -13,7 +13,7 @@ from meshdiag.sources.probing.http import read_url
 from meshdiag.sources.probing.icmp import Pinger
 from meshdiag.sources.probing.routes import routed
 from meshdiag.sources.probing.series import Knock, Series, Tally
-from meshdiag.sources.probing.troubles import of_error
+from meshdiag.sources.probing.troubles import ProbeFailed, of_error
 from meshdiag.sources.resolving import Resolver, join_address, split_address
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 URL_METHODS = (Method.HTTP, Method.TCP, Method.ICMP)
 """For a target that is a URL: what was meant first, then whether the port and the host are there at all."""
+LOOKUP_S = 2.0
+"""How long a name may be looked up, however short the probes' own timeout."""
 _SAYS_LITTLE = (ProbeTrouble.TIMEOUT, ProbeTrouble.NOT_ALLOWED, ProbeTrouble.NO_PORT)
 
 
@@ -69,7 +71,7 @@ class Round:
         """All about one target. Never raises for it."""
         try:
             probed = await (await self._look(target)).probe()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ProbeFailed) as error:
             trouble = ProbeTrouble.BAD_ADDRESS if isinstance(error, _BadAddress) else of_error(error)
             probed = Probed(target, trouble=trouble)
         self.done[target] = probed
@@ -91,14 +93,17 @@ class Round:
         return Probed(target, method, one.ip, one.sent, one.times_s, one.trouble, (), one.stages_s, one.said_by, port)
 
     async def _look(self, target: Target) -> Look:
-        """A target with its name looked up. Raises ``OSError`` or ``ValueError``."""
+        """A target with its name looked up. Raises ``OSError``, ``ValueError`` or ``ProbeFailed``."""
         try:
             host, port = host_and_port(target.address)
             asked = read_url(target.url) if target.url else None
         except ValueError as error:
             raise _BadAddress(str(error)) from None
         began = time.perf_counter()
-        places = await self.resolver.resolve(host, port, self.plan.timeout_s)
+        try:
+            places = await self.resolver.resolve(host, port, max(self.plan.timeout_s, LOOKUP_S))
+        except TimeoutError:
+            raise ProbeFailed(ProbeTrouble.NO_RESOLVER) from None
         named = 0.0 if _is_number(host) else time.perf_counter() - began
         return Look(self, target, host, port, places, asked, named)
 

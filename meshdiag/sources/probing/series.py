@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshdiag.sources.probing.answers import Answer, Method, ProbeTrouble
+from meshdiag.sources.probing.answers import NEIGHBOUR_S, Answer, Method, ProbeTrouble
 from meshdiag.sources.probing.http import first_byte
 from meshdiag.sources.probing.tcp import connect, stream
 from meshdiag.sources.probing.tls import handshake
@@ -43,6 +43,7 @@ class Tally:
     """What the probes of one series came to so far."""
 
     knock: Knock
+    begun: float = field(default_factory=time.monotonic)
     sent: int = 0
     times: list[float] = field(default_factory=list)
     stages: list[dict[str, float]] = field(default_factory=list)
@@ -81,17 +82,19 @@ class Series:
 
     async def all(self, tally: Tally) -> Answer:
         """As many probes as planned; fewer where there is no hope."""
-        begun = time.monotonic()
         while tally.sent < self._plan.count and not tally.hopeless:
-            await asyncio.sleep(max(0.0, begun + tally.sent * self._plan.interval_s - time.monotonic()))
+            await asyncio.sleep(max(0.0, tally.begun + tally.sent * self._plan.interval_s - time.monotonic()))
             await self._one(tally)
         return tally.answer
 
     async def _one(self, tally: Tally) -> None:
         """One probe. An address that has answered is kept to."""
         places = [tally.place] if tally.place else tally.knock.places
+        patience_s = self._plan.timeout_s
+        if tally.sent + 1 == PATIENCE and not tally.times:  # somebody may still say why there is no answer
+            patience_s = max(patience_s, tally.begun + NEIGHBOUR_S - time.monotonic())
         try:
-            tally.place, took, staged = await self._first_of(places, tally.knock)
+            tally.place, took, staged = await self._first_of(places, tally.knock, patience_s)
         except ProbeFailed as failed:
             tally.trouble, tally.said_by = failed.trouble, failed.said_by
         else:
@@ -99,22 +102,27 @@ class Series:
             tally.stages.append(staged)
         tally.sent += 1
 
-    async def _first_of(self, places: Sequence[Place], knock: Knock) -> tuple[Place, float, dict[str, float]]:
+    async def _first_of(
+        self, places: Sequence[Place], knock: Knock, patience_s: float
+    ) -> tuple[Place, float, dict[str, float]]:
         """The first place that answers, the time and its stages. Raises ``ProbeFailed``: the trouble of the first."""
         first: ProbeFailed | None = None
         for place in places:
             try:
-                return place, *await self._probe(place, knock)
+                return place, *await self._probe(place, knock, patience_s)
             except ProbeFailed as failed:
                 first = first or failed
         raise first or ProbeFailed(ProbeTrouble.UNKNOWN_HOST)
 
-    async def _probe(self, place: Place, knock: Knock) -> tuple[float, dict[str, float]]:
-        """One connection by the method: its time and its stages. Raises ``ProbeFailed``."""
+    async def _probe(self, place: Place, knock: Knock, patience_s: float) -> tuple[float, dict[str, float]]:
+        """One connection by the method: its time and its stages. Raises ``ProbeFailed``. It waits for ``patience_s`` to
+        hear of an error; an answer later than the plan's timeout is none."""
         async with self._slots:
             await self._pace.turn()
             with stream(place) as plain:
-                took = await connect(plain, place, self._plan.timeout_s)
+                took = await connect(plain, place, patience_s)
+                if took > self._plan.timeout_s:
+                    raise ProbeFailed(ProbeTrouble.TIMEOUT)
                 if knock.method is Method.TCP:
                     return took, {"connect": took}
                 until = time.monotonic() + self._plan.timeout_s

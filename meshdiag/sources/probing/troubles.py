@@ -47,6 +47,8 @@ def of_error(error: Exception) -> ProbeTrouble:
     """The trouble that an exception of a look-up or a socket stands for."""
     if isinstance(error, ProbeFailed):
         return error.trouble
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return ProbeTrouble.NO_RESOLVER
     if isinstance(error, socket.gaierror | ValueError):
         return ProbeTrouble.UNKNOWN_HOST
     if isinstance(error, TimeoutError):

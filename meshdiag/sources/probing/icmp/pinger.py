@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from meshdiag.sources.probing.answers import Answer, Method, ProbeTrouble
+from meshdiag.sources.probing.answers import NEIGHBOUR_S, Answer, Method, ProbeTrouble
 from meshdiag.sources.probing.icmp.sockets import EchoSocket, NotAllowed, open_socket, receive
 from meshdiag.sources.probing.troubles import next_error, of_error
 
@@ -164,7 +164,15 @@ class Pinger:
         if number == 0:
             loop.call_later(timeout_s, line.spoken, False)
         if number + 1 == self._plan.count:
-            loop.call_later(timeout_s, line.finish)
+            loop.call_later(timeout_s, self._finish, line)
+
+    def _finish(self, line: Line) -> None:
+        """The end of a line's patience; of silence a little later, for somebody may still say why."""
+        rest = line.sent[0][1] + NEIGHBOUR_S - time.monotonic()
+        if rest > 0 and not line.times and line.trouble is None:
+            asyncio.get_running_loop().call_later(rest, line.finish)
+        else:
+            line.finish()
 
     def _request(self, opened: EchoSocket, sequence: int) -> bytes:
         """The packet of that number: the same for all addresses of a family."""
