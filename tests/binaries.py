@@ -37,3 +37,16 @@ def need(name: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return found
+
+
+def need_namespaces() -> None:
+    """Root, network namespaces and TUN devices. Where the machine lacks one the test is skipped; in CI it fails."""
+    from meshdiag.lab.network.namespaces import TUN, may_make
+
+    need("nsenter")
+    if os.geteuid() == 0 and may_make() and os.access(TUN, os.W_OK):
+        return
+    reason = "this machine lets nobody make network namespaces with TUN devices"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -14,8 +13,7 @@ from meshdiag.lab import Lab, LabOptions
 from meshdiag.lab.background import lab_in_background
 from meshdiag.lab.faults import Expectation
 from meshdiag.lab.network.links import OBSERVER
-from meshdiag.lab.network.namespaces import TUN, may_make
-from tests.binaries import need
+from tests.binaries import need, need_namespaces
 from tests.program import clean_environment
 
 LOOKS = {
@@ -30,13 +28,8 @@ FAULTS = ("slow-peer", "lossy-peer", "slow-consensus", "partition", None)
 @pytest.fixture(autouse=True)
 def namespaces() -> None:
     """These tests need a machine that lets them make network namespaces, and a blackbox_exporter."""
-    need("nsenter")
+    need_namespaces()
     need("blackbox-exporter")
-    if os.geteuid() != 0 or not may_make() or not os.access(TUN, os.W_OK):
-        reason = "this machine lets nobody make network namespaces with TUN devices"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault or "healthy" for fault in FAULTS])

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -18,8 +19,11 @@ from typing import Any
 
 import pytest
 
-from tests.binaries import need
-from tests.program import Ran, run
+from meshdiag.lab import LabOptions
+from meshdiag.lab.background import lab_in_background
+from meshdiag.lab.network.links import OBSERVER
+from tests.binaries import need, need_namespaces
+from tests.program import Ran, clean_environment, run
 from tests.servers import free_port
 from tests.serving import Asked, Server, send
 
@@ -208,3 +212,25 @@ def test_the_graph_of_what_they_see_is_one_that_graphviz_takes(planted: Planted)
         text = planted.meshdiag("--graph", "--matrix", "-o", "dot").stdout
     drawn = subprocess.run([dot, "-Tplain"], input=text, capture_output=True, text=True, timeout=30, check=True)
     assert sorted(re.findall(r"^node (\S+)", drawn.stdout, re.M)) == sorted(f'"{name}"' for name in NODES)
+
+
+def test_the_times_are_those_of_the_wire() -> None:
+    """In a network where one node is far from everybody by so much, each direction takes the way there and back, from
+    whichever end it is seen."""
+    need_namespaces()
+    need("blackbox-exporter")
+    options = LabOptions(nodes=4, faults=("slow-peer",), with_=("blackbox-exporter",), netns=True)
+    with lab_in_background(options) as lab:
+        (far,) = lab.faulty["slow-peer"]
+        assert lab.network is not None
+        ran = subprocess.run(
+            [*lab.network.entering(OBSERVER), sys.executable, "-m", "meshdiag", "peers", "--matrix", "-o", "json"],
+            env=clean_environment(**lab.environment), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        rows = json.loads(ran.stdout)["data"]
+        assert len(rows) == 12 and all(row["ok"] for row in rows)
+        for row in rows:
+            wire = lab.mesh.link(row["from"], row["to"])
+            least = 2 * (wire.delay_s - wire.jitter_s)
+            assert row["duration_s"] > 0.9 * least, row
+            assert (row["duration_s"] > 0.1) == (far in (row["from"], row["to"])), row
