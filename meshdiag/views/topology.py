@@ -75,7 +75,8 @@ class Vertex:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The topology: vertices in the order of their names, edges, and the connected parts, the largest first."""
+    """The topology: vertices in the order of their names, edges, and the connected parts, the largest first (none where
+    no link is known)."""
 
     title: str
     vertices: tuple[Vertex, ...]
@@ -123,7 +124,8 @@ class TopologyView:
         )
         alive = [(edge.one, edge.other) for edge in self._edges if edge.state in (Link.UP, REPORTED)]
         title = f"Agent Mesh {report.context}: {len(vertices)} nodes, {len(self._edges)} links"
-        return Graph(title, vertices, self._edges, report.verdict, components(self._vertices, alive))
+        parts = components(self._vertices, alive) if self._edges else ()
+        return Graph(title, vertices, self._edges, report.verdict, parts)
 
     def _cut_off(self) -> dict[str, tuple[Verdict, str]]:
         """The nodes of parts that are cut off, by instance: their finding is about the part."""

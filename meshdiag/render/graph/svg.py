@@ -54,6 +54,8 @@ def to_svg(graph: Graph) -> str:
 
 def describe(graph: Graph) -> str:
     """The graph in a sentence or two."""
+    if not graph.edges:
+        return f"{len(graph.vertices)} nodes; no link between them is known."
     bad = [edge for edge in graph.edges if edge.verdict is not Verdict.PASS]
     parts = "in one piece" if len(graph.parts) < 2 else f"in {len(graph.parts)} parts that do not hang together"
     troubled = [one.name for one in graph.vertices if one.verdict in (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN)]
