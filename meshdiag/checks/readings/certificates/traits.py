@@ -123,5 +123,6 @@ def lifetime(certificate: Certificate, *, leaf: bool) -> Iterator[Problem]:
     longest = LONGEST_LEAF if leaf else LONGEST_CA
     if lives > longest:
         years = lives.days / 365.25
-        said = f"it is valid for {years:.0f} years; a {'server' if leaf else 'CA'}'s should not for more than "
-        yield Problem(Code.LIFETIME_TOO_LONG, f"{said}{longest.days // 366}", Verdict.WARN)
+        whose = "a server's" if leaf else "a CA's"
+        said = f"it is valid for {years:.0f} years; {whose} should be for {longest.days // 366} at most"
+        yield Problem(Code.LIFETIME_TOO_LONG, said, Verdict.WARN)
