@@ -309,6 +309,7 @@ def result_of(check: Check, outcome: Outcome) -> Result:
         evidence=outcome.evidence,
         hint=outcome.hint or check.hint,
         runbook=check.runbook,
+        absent=outcome.absent,
     )
 
 

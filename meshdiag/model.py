@@ -139,7 +139,8 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Result:
     """One check's findings. ``because`` names the failed check that this answer had to wait for, so that
-    renderers can fold it under that one. ``verdict`` is the worst of the findings unless a check says so."""
+    renderers can fold it under that one. ``verdict`` is the worst of the findings unless a check says so. ``absent``
+    is the kind of absence (``never-seen`` …) where the source's answer was empty."""
 
     id: str
     title: str
@@ -151,6 +152,7 @@ class Result:
     runbook: str = ""
     duration_s: float = 0.0
     because: str | None = None
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a check found: findings (their worst verdict is the check's), one line that sums them up, and the
-    commands that show it again. ``verdict`` overrules the findings where there are none."""
+    commands that show it again. ``verdict`` overrules the findings where there are none. ``absent``: why the answer
+    of the source is empty, an ``AbsenceKind``; "" where it is not."""
 
     findings: tuple[Finding, ...] = ()
     summary: str = ""
@@ -36,6 +37,7 @@ class Outcome:
     verdict: Verdict | None = None
     hint: str = ""
     """Overrules the check's own hint where the finding calls for another next step."""
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

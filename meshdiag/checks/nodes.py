@@ -239,7 +239,7 @@ async def clock(inputs: Inputs) -> Outcome:
         lost = absence.kind not in (AbsenceKind.NEVER_SEEN, AbsenceKind.OTHER_LABELS)
         verdict = Verdict.UNKNOWN if lost else Verdict.SKIP
         message = absence.message if lost else f"not looked at: {absence.message}"
-        return Outcome((Finding(MESH, verdict, message),), message, (evidence,), verdict)
+        return Outcome((Finding(MESH, verdict, message),), message, (evidence,), verdict, absent=absence.kind)
     present = by_instance(vector, roster)
     samples = [sample for sample in vector.samples if sample.labels.get("instance", "") in present]
     findings = judge_clocks(samples, roster, inputs.threshold)

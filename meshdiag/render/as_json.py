@@ -81,6 +81,7 @@ def _result(result: Result) -> dict[str, Any]:
         "runbook": result.runbook,
         "duration_s": _number(result.duration_s),
         "because": result.because,
+        **({"absent": str(result.absent)} if result.absent else {}),
     }
 
 

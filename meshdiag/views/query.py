@@ -133,7 +133,7 @@ class Query:
             absence = await inputs.metrics.why_empty(self.ask.promql, inputs.at)
             verdict = Verdict.PASS if absence.kind is AbsenceKind.FILTERED else Verdict.UNKNOWN
             unsure = "" if absence.kind in _SURE else _not_seen(inputs)
-            return Outcome(verdict=verdict, summary=absence.message + unsure, evidence=evidence)
+            return Outcome(verdict=verdict, summary=absence.message + unsure, evidence=evidence, absent=absence.kind)
         if self.ask.warn is None and self.ask.crit is None:
             summary = f"{cut}{len(values)} series{_not_seen(inputs)}"
             return Outcome(verdict=Verdict.PASS, summary=summary, evidence=evidence)

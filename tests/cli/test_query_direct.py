@@ -39,6 +39,22 @@ def test_the_span_is_watched_whatever_the_deadline(lab: Lab) -> None:
     assert ran.stderr == "", "progress is for terminals"
 
 
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("consensus_no_such_metric", "never-seen"),
+        ('mesh_peer_count{instance="nowhere"}', "other-labels"),
+        ("mesh_peer_count < 0", "filtered"),
+    ],
+)
+def test_json_says_in_a_word_why_an_answer_is_empty(lab: Lab, query: str, kind: str) -> None:
+    """A script need not read the sentence."""
+    ran = run("query", "--direct", query, "-o", "json", environment=lab.environment)
+    assert [one["absent"] for one in ran.report["checks"]] == [kind]
+    there = run("query", "--direct", "mesh_peer_count", "-o", "json", environment=lab.environment)
+    assert all("absent" not in one for one in there.report["checks"])
+
+
 def test_ctrl_c_gives_what_there_is(tmp_path: Path) -> None:
     """A watch that is cut short answers from what it saw, and says so with exit code 130."""
     command = (

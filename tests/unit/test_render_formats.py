@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from meshdiag.metrics import AbsenceKind
 from meshdiag.model import Column, Evidence, Finding, Range, Report, Result, Table, Threshold, Verdict, at_most
 from meshdiag.render import FORMATS, render_report
 from meshdiag.render.as_json import schema_text
@@ -90,6 +91,17 @@ def test_the_keys_of_json_are_pinned() -> None:
     assert told["counts"] == {"pass": 8, "warn": 1, "fail": 2, "unknown": 1, "skip": 2}
     assert (told["schema"], told["verdict"], told["data"]) == ("meshdiag.report/1", "fail", None)
     assert (told["started"], told["at"]) == ("2025-03-09T03:12:44Z", "2025-03-09T03:12:44Z")
+
+
+def test_every_kind_of_absence_is_in_the_contract() -> None:
+    """Why an answer is empty stands in the JSON, each kind by its own word."""
+    for kind in AbsenceKind:
+        one = replace(reports.absent(), absent=kind)
+        told = json.loads(written(replace(reports.mixed(), results=(one,)), "json"))
+        VALIDATOR.validate(told)
+        assert told["checks"][0]["absent"] == kind.value
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate({**told, "checks": [{**told["checks"][0], "absent": "lost"}]})
 
 
 def test_the_schema_pins_the_required_keys() -> None:

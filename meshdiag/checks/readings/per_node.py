@@ -175,6 +175,7 @@ def to_outcome(readings: Readings, findings: Sequence[Finding], *, hint: str = "
         evidence=(replace(readings.evidence, excerpt=excerpt(findings)),),
         verdict=Verdict.SKIP if readings.skipped or nothing else None,
         hint=hint,
+        absent=readings.empty.kind if readings.empty else "",
     )
 
 
