@@ -69,7 +69,7 @@ _OPTIONS = (
         "--matrix",
         is_flag=True,
         help="Let every node look at every other, through the blackbox_exporter beside it: a heat map, partitions, "
-        "links that are slow or work one way only. At most 400 probes a second in all, 8 at once by one exporter.",
+        "links that are slow or work one way only. At most 400 probes a second in all, 16 at once by one exporter.",
     ),
     click.option(
         "--graph",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 200
 """Probes under way at the same time, all exporters together."""
-PER_EXPORTER: Final = 8
+PER_EXPORTER: Final = 16
 """Probes that one exporter makes at the same time."""
 PER_SECOND: Final = 400.0
 """Probes begun in a second, all exporters together."""

@@ -185,4 +185,4 @@ def test_flags_that_do_not_go_together_are_refused(arguments: tuple[str, ...], s
 def test_the_pace_is_stated_where_one_looks() -> None:
     """Whoever runs N times N probes may read how many that are at once."""
     text = " ".join(run("peers", "--help").stdout.split())
-    assert "400 probes a second in all, 8 at once by one exporter" in text
+    assert "400 probes a second in all, 16 at once by one exporter" in text
