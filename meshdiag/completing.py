@@ -55,6 +55,18 @@ def complete_checks(ctx: ClickContext, param: Parameter, incomplete: str) -> lis
     return _offer(incomplete, words)
 
 
+def complete_runbooks(ctx: ClickContext, param: Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of runbooks, and the alerts that they answer."""
+
+    def words() -> Iterator[str | tuple[str, str]]:
+        from meshdiag.runbook import library
+
+        for page in map(library.read, library.names()):
+            yield from ((word, page.title) for word in (page.name, *page.alerts))
+
+    return _offer(incomplete, words)
+
+
 def complete_metric_names(ctx: ClickContext, param: Parameter, incomplete: str) -> list[CompletionItem]:
     """Metric names: the catalog's and the server's."""
 

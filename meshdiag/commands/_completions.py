@@ -23,6 +23,13 @@ def complete_check(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return complete_checks(ctx, param, incomplete)
 
 
+def complete_runbook(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete what names a runbook."""
+    from meshdiag.completing import complete_runbooks
+
+    return complete_runbooks(ctx, param, incomplete)
+
+
 def complete_metric(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a metric name, from the server when it is quick."""
     from meshdiag.completing import complete_metric_names

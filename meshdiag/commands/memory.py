@@ -67,7 +67,8 @@ def _here(invocation: Invocation, flags: Flags, chosen: str, watch: timedelta) -
 
     with saying(flags.quiet or not watch) as say:
         here = Here(chosen, watch.total_seconds(), lambda done, of: say(f"look {done} of {of}"))
-        question = Question("memory --here", MACHINE, ("memory.leak", "memory.fleet-kills"), (here.check,), View(here.table, ("host",)))
+        view = View(here.table, ("host",))
+        question = Question("memory --here", MACHINE, ("memory.leak", "memory.fleet-kills"), (here.check,), view)
         patient = replace(flags, deadline=flags.deadline + watch)  # so long was asked for
         report, interrupted = look(invocation, patient, question)
     return show(report, flags, interrupted=interrupted)

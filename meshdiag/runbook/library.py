@@ -70,6 +70,22 @@ def read(name: str, place: Path | None = None) -> Page:
     return parse(name, path, _load(path))
 
 
+def find(word: str, place: Path | None = None) -> Page:
+    """The page that a word means: its name, the id of a check, or an alert that it answers. Raises ``UsageError``,
+    ``ConfigError``."""
+    place = place or folder()
+    known = names(place)
+    if word in known:
+        return read(word, place)
+    pages = [read(name, place) for name in known]
+    for page in pages:
+        if word in page.checks or word in page.alerts:
+            return page
+    words = [*known, *(one for page in pages for one in (*page.checks, *page.alerts))]
+    hint = did_you_mean(word, words, "'meshdiag runbook list' lists them", cutoff=0.5)
+    raise UsageError(f"no runbook, check or alert is called {word!r}", hint=hint)
+
+
 def _load(path: Path) -> str:
     try:
         with path.open("rb") as file:
