@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from meshdiag.sources.certificates.certificate import Found, Trust
     from meshdiag.sources.certificates.endpoints import Wanted
 
+AT_ONCE = 200
+"""Servers asked at once: a thousand that do not answer have been waited for within a run's deadline."""
+
 
 class Certificates:
     """The three questions. ``timeout_s`` bounds the look at one server."""
@@ -29,7 +32,7 @@ class Certificates:
         """What these servers show, in the order asked. Never raises for a server: see ``Found.trouble``."""
         from meshdiag.sources.certificates.endpoints import fetch
 
-        return await fetch(wanted, timeout_s=self.timeout_s)
+        return await fetch(wanted, timeout_s=self.timeout_s, at_once=AT_ONCE)
 
     async def read(self, paths: Sequence[str], password: bytes | None = None) -> tuple[Found, ...]:
         """What these files, folders and globs hold. Never raises for a file: see ``Found.trouble``."""
