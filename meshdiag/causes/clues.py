@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from meshdiag.model import Verdict
 
 if TYPE_CHECKING:
@@ -18,8 +20,7 @@ BAD = (Verdict.WARN, Verdict.FAIL)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
-@dataclass(frozen=True, slots=True)
-class Clue:
+class Clue(Struct, frozen=True):
     """A finding that went wrong, and the check that made it."""
 
     check: str
@@ -72,11 +73,9 @@ class Clues:
     def _bad(self) -> dict[str, list[Clue]]:
         found: dict[str, list[Clue]] = {}
         for id_, result in self.results.items():
-            for finding in result.findings:
-                if finding.verdict in BAD:
-                    clue = Clue(id_, finding)
-                    found.setdefault(id_, []).append(clue)
-                    found.setdefault(id_.partition(".")[0] + ".*", []).append(clue)
+            if bad := [Clue(id_, finding) for finding in result.findings if finding.verdict in BAD]:
+                found[id_] = bad
+                found.setdefault(id_.partition(".")[0] + ".*", []).extend(bad)
         return found
 
 

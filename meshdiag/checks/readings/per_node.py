@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -183,14 +184,15 @@ def sum_up(findings: Sequence[Finding], roster: Roster | None = None) -> str:
     """One line: the worst subject with its value and how many are like it, or the span of values when all is well."""
     if not findings:
         return ""
-    worst = max(findings, key=lambda finding: finding.verdict.severity)
-    if worst.verdict is Verdict.PASS:
+    counts = count_verdicts(findings)
+    verdict = max((one for one, count in counts.items() if count), key=lambda one: one.severity)
+    if verdict is Verdict.PASS:
         return _span(findings)
-    if worst.verdict is Verdict.SKIP and len(findings) > 1:
+    if verdict is Verdict.SKIP and len(findings) > 1:
         reasons = {finding.message for finding in findings}
         return reasons.pop() if len(reasons) == 1 else "no node could be looked at"
-    alike = count_verdicts(findings)[worst.verdict] - 1
-    worst = _farthest([finding for finding in findings if finding.verdict is worst.verdict])
+    alike = counts[verdict] - 1
+    worst = _farthest([finding for finding in findings if finding.verdict is verdict])
     more = f", and {alike} more" if alike else ""
     if worst.subject == MESH:
         return worst.message + _value(worst) + more
@@ -233,5 +235,6 @@ def excerpt(findings: Sequence[Finding]) -> str:
     """The values that matter of an answer, worst first, as the source gave them."""
     bad = [finding for finding in findings if finding.verdict not in (Verdict.PASS, Verdict.SKIP)]
     bad = [finding for finding in bad if finding.value is not None] or [f for f in findings if f.value is not None]
-    bad.sort(key=lambda finding: -finding.verdict.severity)
-    return "\n".join(f"{finding.subject} {finding.value:.10g}" for finding in bad[:EXCERPT_LINES])
+    worst_first = sorted({finding.verdict for finding in bad}, key=lambda verdict: -verdict.severity)
+    ordered = (finding for verdict in worst_first for finding in bad if finding.verdict is verdict)
+    return "\n".join(f"{finding.subject} {finding.value:.10g}" for finding in islice(ordered, EXCERPT_LINES))
