@@ -73,15 +73,14 @@ def net() -> Iterator[Routed]:
 def told(net: Routed) -> dict[str, dict[str, Any]]:
     """One look at everything that can be the matter, all at once: rows and findings by what was typed."""
     found: dict[str, dict[str, Any]] = {}
-    for places in ([place for place in PLACES if place not in SAID_SELDOM], *([place] for place in SAID_SELDOM)):
-        count = "1" if places[0] in SAID_SELDOM else "4"
-        ran = net.meshdiag("peers", *places, "--count", count, "--timeout", "700ms", "-o", "json")
+    for count, places in ((4, [place for place in PLACES if place not in SAID_SELDOM]), (1, SAID_SELDOM)):
+        ran = net.meshdiag("peers", *places, "--count", str(count), "--timeout", "700ms", "-o", "json")
         latency = {one["subject"]: one for one in ran.check("peers.latency")["findings"]}
         found |= {row["peer"]: row | {"finding": latency[row["peer"]]} for row in ran.report["data"]}
     return found
 
 
-SAID_SELDOM = ("10.77.30.1:4001", "10.77.31.1:4001", "10.77.34.1:4001")
+SAID_SELDOM = ("10.77.30.1:4001", "10.77.31.1", "10.77.34.1")
 """Where Linux as a router says why at most five times, then once a second."""
 PLACES = {
     # what is typed: the method that answers, the trouble that scripts read, words of the sentence, the verdict
@@ -99,11 +98,11 @@ PLACES = {
     SILENT_HOST: (None, "icmp timeout", "the host does not answer in time", "fail"),
     "10.77.2.99:4001": (None, "icmp host-unreachable, tcp host-unreachable", "no machine there has the", "fail"),
     "10.77.30.1:4001": (None, "icmp host-unreachable, tcp host-unreachable", "(says 10.77.1.1)", "fail"),
-    "10.77.31.1:4001": (None, "icmp prohibited, tcp prohibited", "a firewall forbids it (says 10.77.1.1)", "fail"),
+    "10.77.31.1": (None, "icmp prohibited", "a firewall forbids it (says 10.77.1.1)", "fail"),
     "[fd77:31::1]:4001": (None, "icmp prohibited, tcp prohibited", "a firewall forbids it (says fd77:1::1)", "fail"),
     "10.77.32.1:4001": (None, "icmp timeout, tcp timeout", "does not answer in time", "fail"),
     "10.77.33.1:4001": (None, "icmp ttl-exceeded, tcp ttl-exceeded", "packets go in a circle", "fail"),
-    "10.77.34.1:4001": (None, "icmp unreachable, tcp unreachable", "no route to port 4001 (says 10.77.1.1)", "fail"),
+    "10.77.34.1": (None, "icmp unreachable", "no route to the host (says 10.77.1.1)", "fail"),
     "10.88.1.1:4001": (None, "icmp prohibited, tcp prohibited", "a firewall forbids it", "fail"),
     "10.88.2.1:4001": (None, "icmp host-unreachable, tcp host-unreachable", "no machine there", "fail"),
     "10.88.3.1:4001": (None, "icmp unreachable, tcp unreachable", "there is no route", "fail"),
@@ -141,7 +140,7 @@ def test_where_the_system_allows_it_no_privilege_is_needed(net: Routed) -> None:
     """A datagram socket does the same: replies are timed, and routers' words are told apart."""
     need("setpriv")
     net.run("client", "sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647").check_returncode()
-    places = [SERVER, SERVER_6, "10.77.31.1", "10.77.30.1", "fd77:31::1", SILENT_HOST, "10.99.0.1", "10.77.33.1"]
+    places = [SERVER, SERVER_6, "10.77.31.1", "10.77.30.1", "fd77:31::1", "10.99.0.1", "10.77.33.1"]
     try:
         drop = ("setpriv", "--bounding-set=-net_raw")
         ran = net.meshdiag(
@@ -156,7 +155,6 @@ def test_where_the_system_allows_it_no_privilege_is_needed(net: Routed) -> None:
         "10.77.31.1": "icmp prohibited",
         "10.77.30.1": "icmp host-unreachable",
         "fd77:31::1": "icmp prohibited",
-        SILENT_HOST: "icmp timeout",
         "10.99.0.1": "icmp unreachable",
         "10.77.33.1": "icmp ttl-exceeded",
     }
@@ -195,13 +193,13 @@ def test_fping_sees_the_same_medians(lossy: Lab) -> None:
     apart: dict[str, tuple[float, float]] = {}
     for _ in range(3):
         ours = subprocess.Popen(
-            [*enter, *MESHDIAG, "peers", *addresses, "--method", "icmp", "--count", "40", "--interval", "0.05",
+            [*enter, *MESHDIAG, "peers", *addresses, "--method", "icmp", "--count", "30", "--interval", "0.05",
              "-o", "json"],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         time.sleep(START_S)
         theirs = subprocess.run(
-            [*enter, "fping", "-C", "40", "-p", "50", "-q", "-t", "1000", *addresses],
+            [*enter, "fping", "-C", "30", "-p", "50", "-q", "-t", "1000", *addresses],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         rows = {row["address"]: row for row in json.loads(ours.communicate(timeout=60)[0])["data"]}
@@ -220,14 +218,14 @@ def test_fping_sees_the_same_medians(lossy: Lab) -> None:
 def test_fping_and_ping_see_the_same_loss(net: Routed) -> None:
     """An outage in the middle costs all three the same share of what they send, within a tenth."""
     need("fping")
-    count, rule = 60, f"INPUT -p icmp -d {SERVER} -j DROP"
+    count, rule = 40, f"INPUT -p icmp -d {SERVER} -j DROP"
     ours = net.start("client", *MESHDIAG, "peers", SERVER, "--count", str(count), "--interval", "0.05", "-o", "json")
     time.sleep(START_S)
-    theirs = net.start("client", "fping", "-C", str(count), "-p", "50", "-q", "-t", "1000", SERVER)
+    theirs = net.start("client", "fping", "-C", str(count), "-p", "50", "-q", "-t", "500", SERVER)
     ping = net.start("client", "ping", "-n", "-q", "-c", str(count), "-i", "0.05", SERVER)
-    time.sleep(1.0)
+    time.sleep(0.6)
     net.must("server", f"iptables -I {rule}")
-    time.sleep(0.8)
+    time.sleep(0.5)
     net.must("server", f"iptables -D {rule}")
     (row,) = json.loads(ours.communicate(timeout=30)[0])["data"]
     (times,) = fping(theirs.communicate(timeout=30)[1]).values()
@@ -243,9 +241,10 @@ def test_the_slow_and_the_lossy_peer_are_named(lossy: Lab) -> None:
     (slow,), (lost,) = lossy.faulty["slow-peer"], lossy.faulty["lossy-peer"]
     enter = lossy.network.entering("observer")
     done = subprocess.run(
-        [*enter, *MESHDIAG, "peers", "--count", "30", "--interval", "0.05", "-o", "json"],
+        [*enter, *MESHDIAG, "peers", "--count", "20", "--interval", "0.05", "-o", "json"],
         capture_output=True, text=True, timeout=60, env=clean_environment(**lossy.environment),
     )  # fmt: skip
+    assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     by_check = {
         one["id"]: {found["labels"]["node"] for found in one["findings"] if found["verdict"] in ("warn", "fail")}
