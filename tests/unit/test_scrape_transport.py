@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,6 +101,55 @@ async def test_refused_and_unknown_are_connect_errors() -> None:
     for target in (Target("127.0.0.1", port, "/"), Target("no-such-host.invalid", 80, "/")):
         with pytest.raises(ConnectError):
             await Fetcher().fetch(target, b"", limit=LIMIT, timeout_s=2)
+
+
+async def test_a_name_is_tried_at_each_of_its_addresses() -> None:
+    """localhost is ::1 as well where there is IPv6, and the node listens on 127.0.0.1 alone."""
+    async with running(FakeNode(lambda _: page("a 1\n"))) as (node,):
+        got = await Fetcher().fetch(Target("localhost", node.port, "/"), b"", limit=LIMIT, timeout_s=2)
+    assert got.body == b"a 1\n"
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_each_has_its_own_time_and_nothing_stays_open() -> None:
+    """Of many side by side one ends with its short timeout and one is cancelled; all others come, and every socket is
+    closed behind them."""
+    hung_up: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        hung_up.put_nowait(await reader.read())
+
+    before = _open_files()
+    fetcher = Fetcher()
+    async with running(FakeNode(lambda _: page("a 1\n"))) as (node,), served(silent) as port:
+        mute = Target("127.0.0.1", port, "/")
+        patient = asyncio.create_task(fetcher.fetch(mute, b"", limit=LIMIT, timeout_s=60))
+        hasty = asyncio.create_task(fetcher.fetch(mute, b"", limit=LIMIT, timeout_s=0.2))
+        target = Target("127.0.0.1", node.port, "/")
+        many = [fetcher.fetch(target, b"", limit=LIMIT, timeout_s=10) for _ in range(150)]
+        assert {answer.body for answer in await asyncio.gather(*many)} == {b"a 1\n"}
+        with pytest.raises(ReadTimeout):
+            await hasty
+        assert not patient.done()
+        patient.cancel()
+        async with asyncio.timeout(5):
+            assert [await hung_up.get(), await hung_up.get()] == [b"", b""]
+    assert _open_files() <= before + 1
+
+
+async def test_a_large_request_and_a_large_answer_go_in_pieces() -> None:
+    """What does not fit into a socket's buffers at once is sent and read to its end."""
+    body = "a 1\n" * 500_000
+    node = FakeNode(lambda _: page(body))
+    lines = header_lines({f"X-{number}": "v" * 5000 for number in range(10)})
+    async with running(node):
+        got = await Fetcher().fetch(Target("127.0.0.1", node.port, "/"), lines, limit=len(body), timeout_s=10)
+    assert got.body == body.encode()
+    assert lines in node.requests[0]
 
 
 async def test_tls_is_verified() -> None:
