@@ -35,12 +35,13 @@ def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
     from meshdiag.commands._run import show
 
     seen: dict[Target, Probed] = {}
-    report, looks = None, 0
+    report, looks, since, started = None, 0, time.monotonic(), None
     with contextlib.suppress(KeyboardInterrupt), _screen(flags) as draw:
         while True:
             began = time.monotonic()
             now = replace(peers, notes=[])
             report, interrupted = look(now)
+            started = started or report.started
             looks += 1
             for one in now.probes or now.cut_short:
                 seen[one.target] = joined(seen.get(one.target), one)
@@ -50,7 +51,8 @@ def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
             time.sleep(max(0.0, began + LEAST_S - time.monotonic()))
     if seen:
         report, _ = look(replace(peers, given=tuple(seen.values())))
-        report = replace(report, notes=(*report.notes, f"all of {looks} looks together"))
+        notes = (*report.notes, f"{looks} look{'s' if looks > 1 else ''} together")
+        report = replace(report, started=started or report.started, duration_s=time.monotonic() - since, notes=notes)
     return show(report, flags, interrupted=True) if report else 130
 
 
