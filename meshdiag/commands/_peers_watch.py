@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshdiag.model import ExitCode
 from meshdiag.views.peers import joined
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def watch_peers(flags: Flags, peers: Peers, look: Look) -> int:
         report, _ = look(replace(peers, given=tuple(seen.values())))
         notes = (*report.notes, f"{looks} look{'s' if looks > 1 else ''} together")
         report = replace(report, started=started or report.started, duration_s=time.monotonic() - since, notes=notes)
-    return show(report, flags, interrupted=True) if report else 130
+    return show(report, flags, interrupted=True) if report else ExitCode.INTERRUPTED
 
 
 @contextlib.contextmanager
