@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,9 @@ def user_path(environ: Mapping[str, str]) -> Path | None:
     folder = environ.get("XDG_CONFIG_HOME", "")
     if folder and Path(folder).is_absolute():
         return Path(folder) / "meshdiag" / USER_NAME
+    if sys.platform == "linux":  # what platformdirs says there too, and its import costs every command 5 ms
+        home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is none
+        return home / ".config" / "meshdiag" / USER_NAME if home.is_absolute() else None
     from platformdirs import user_config_path
 
     try:
