@@ -104,10 +104,12 @@ def _fresh(found: Found) -> Found:
 def _known(job: Job, found: Found) -> Found:
     """What is new; nothing, and a word about it, where there is nothing to compare with."""
     if found.baseline:
-        if not found.patterns:
-            say(
-                f"nothing is new: all {found.records - found.baseline:,} records are of patterns that were there before"
-            )
+        recent = found.records - found.baseline
+        if not recent:
+            say(f"nothing is new, for there is no such record of late; the time before has {found.baseline:,}")
+        elif not found.patterns:
+            are = "the record is" if recent == 1 else f"all {recent:,} records are"
+            say(f"nothing is new: {are} of patterns that were there before")
         return found
     if found.records:
         say("the time before holds no record to compare with, so nothing can be called new")

@@ -588,6 +588,8 @@ def test_new_since_tells_what_was_not_there_before(tmp_path):
     assert (young.code, young.stdout) == (0, "")
     assert "nothing can be called new" in young.stderr
     assert "nothing is new" in logs(path, "--new-since", "30m", "-v", "-e", "quota", "--until", "1m").stderr
+    silent = logs(path, "--new-since", "2m", "--until", "95m").stderr
+    assert "there is no such record of late; the time before has 2" in silent
 
 
 def test_stats_is_a_rate_over_time(text):
