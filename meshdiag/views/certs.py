@@ -10,7 +10,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.catalog import CERT_EXPIRY, Unit
-from meshdiag.checks.readings.certificates.answers import is_read, name_of
+from meshdiag.checks.readings.certificates.answers import name_of, read_of
 from meshdiag.checks.readings.certificates.gathering import WHOM, known_nodes, look
 from meshdiag.checks.readings.certificates.truth import served_certificates, told_days
 from meshdiag.errors import SourceError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.certificates.gathering import Options, Seen
     from meshdiag.checks.readings.certificates.judged import Judged, Problem
-    from meshdiag.sources.certificates.certificate import Certificate
 
 COLUMNS = (
     Column("verdict", "", "verdict"),
@@ -95,7 +94,7 @@ def row_of(judged: Judged, seen: Seen) -> dict[str, Any]:
     """A certificate's row; what is damaged or gave none has a row as well, with what there is to say."""
     found = seen.founds[judged.source]
     place = seen.whose(judged)
-    certificate: Certificate | None = judged.certificate if is_read(judged) else None  # type: ignore[assignment]
+    certificate = read_of(judged)
     return {
         "verdict": judged.verdict,
         "name": name_of(judged) or (place.node or place.what if place else ""),

@@ -104,19 +104,19 @@ def with_verdicts(table: Table, results: Sequence[Result]) -> Table:
     """The table with what the checks found of each node, the worst first, and a row for the documented password."""
     worst = _by_instance(results)
     blank = dict.fromkeys(column.key for column in COLUMNS)
-    rows = [{**blank, **row, **_judged(worst.get(str(row["instance"])), up=bool(row["up"]))} for row in table.rows]
+    asked = any(one.id != PASSWORD and one.verdict is not Verdict.SKIP for one in results)
+    unseen = _Found(Verdict.UNKNOWN if asked else Verdict.SKIP)
+    rows = [
+        {**blank, **row, **_judged(worst.get(str(row["instance"]), unseen), up=bool(row["up"]))} for row in table.rows
+    ]
     rows.sort(key=lambda row: (-row["verdict"].severity, str(row["role"]), str(row["name"])))
     rows += [_password_row(one) for one in results if one.id == PASSWORD]
     return Table(table.columns, tuple(rows), noun=table.noun, keys=table.keys)
 
 
-def _judged(found: _Found | None, *, up: bool) -> dict[str, Any]:
-    words = [*(() if up else ("node is down",)), *(found.words if found else ())]
-    return {
-        "verdict": found.verdict if found else Verdict.UNKNOWN,
-        "matter": ", ".join(words),
-        "message": "; ".join(found.messages) if found else "",
-    }
+def _judged(found: _Found, *, up: bool) -> dict[str, Any]:
+    words = [*(() if up else ("node is down",)), *found.words]
+    return {"verdict": found.verdict, "matter": ", ".join(words), "message": "; ".join(found.messages)}
 
 
 @dataclass(slots=True)

@@ -201,6 +201,10 @@ def test_security_is_one_table_and_does_not_knock_unasked(lab: Lab, tmp_path: Pa
         assert grafana.asked == []
         tried = run("security", "--gap", "0", "-o", "json", "--try-default-password", environment=environment)
         assert [one.target for one in grafana.asked] == ["/api/user"]
+        alone = run(
+            "security", "--gap", "0", "--only", "security.default-password", "-o", "json", environment=environment
+        )
+        assert (alone.code, {row["verdict"] for row in alone.report["data"]}) == (3, {"skip"})
         unasked = run("health", "--only", "security.default-password", "-o", "json", environment=environment)
         assert len(grafana.asked) == 1
     assert plain.verdicts["security.default-password"] == unasked.verdicts["security.default-password"] == "skip"

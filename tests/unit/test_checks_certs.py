@@ -237,6 +237,20 @@ async def test_the_same_certificate_held_against_two_roots_is_one_row(tmp_path: 
     assert "untrusted-chain" in row["problems"]
 
 
+async def test_roots_that_nothing_leads_to_are_the_wrong_ones(tmp_path: Path) -> None:
+    """Three nodes whose certificates are in order but for the roots they are held against: one cause, not three."""
+    path = tmp_path / "other-ca.pem"
+    path.write_bytes(authority("last year's root").pem)
+    with mesh([FINE], [FINE], [FINE]) as (memory, context, _addresses):
+        one, _ = await ask(memory, replace(context, peer_ca_file=path), "certs.chain")
+    assert find_causes(tuple(one.values())) == (), "one certificate in three places is no proof"
+    each = [ROOT.issue(f"node-{place}", sans=["127.0.0.1"]) for place in range(3)]
+    with mesh(*([one] for one in each)) as (memory, context, _addresses):
+        results, _ = await ask(memory, replace(context, peer_ca_file=path), "certs.chain")
+    (cause,) = find_causes(tuple(results.values()))
+    assert cause.statement.startswith("not one certificate leads to the roots in use")
+
+
 async def test_a_look_back_does_not_pretend() -> None:
     """What a server showed yesterday cannot be asked today: skipped, with the reason."""
     with mesh([FINE]) as (memory, context, _addresses):

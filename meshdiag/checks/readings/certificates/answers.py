@@ -10,6 +10,7 @@ from meshdiag.checks.readings.certificates.commands import verify_served
 from meshdiag.checks.readings.certificates.gathering import EXPIRY, WHOM
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Evidence, Finding, Verdict, count_verdicts
+from meshdiag.sources.certificates.certificate import Certificate
 from meshdiag.units import human
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.readings.certificates.gathering import Seen
     from meshdiag.checks.readings.certificates.judged import Judged, Problem
-    from meshdiag.sources.certificates.certificate import Certificate
 
 READABLE, HOST, CHAIN, STRENGTH = "certs.readable", "certs.host", "certs.chain", "certs.strength"
 CONCERN: Mapping[str, str] = {
@@ -70,7 +70,12 @@ def none_read(seen: Seen) -> SourceError:
 
 def is_read(judged: Judged) -> bool:
     """Whether it is a certificate, not the place of one that is damaged or missing."""
-    return hasattr(judged.certificate, "not_after")
+    return read_of(judged) is not None
+
+
+def read_of(judged: Judged) -> Certificate | None:
+    """The certificate, where it could be read."""
+    return judged.certificate if isinstance(judged.certificate, Certificate) else None
 
 
 def problems_of(judged: Judged, id_: str) -> list[Problem]:
@@ -119,9 +124,9 @@ def labels_of(judged: Judged, seen: Seen) -> dict[str, str]:
 
 def name_of(judged: Judged) -> str:
     """What a certificate calls itself, in short: its common name, else its first alternative name, else its subject."""
-    if not is_read(judged):
+    certificate = read_of(judged)
+    if certificate is None:
         return ""
-    certificate: Certificate = judged.certificate  # type: ignore[assignment]
     common = next((part[3:] for part in certificate.subject.split(",") if part.startswith("CN=")), "")
     return common or next((san.partition(":")[2] for san in certificate.sans), "") or certificate.subject
 
@@ -149,4 +154,12 @@ def _evidence(judged: Sequence[Judged], findings: Sequence[Finding], seen: Seen,
         command = seen.command(one)
         if id_ in (HOST, CHAIN) and place is not None and found is not None:
             command = verify_served(place.wanted, found.host if id_ == HOST else "", seen.roots.get(one.source))
-        yield Evidence(subject_of(one), command, finding.message)
+        yield Evidence(subject_of(one), command, _excerpt(one, finding))
+
+
+def _excerpt(judged: Judged, finding: Finding) -> str:
+    """What matters of the answer: what is wrong, else who it is for and until when."""
+    certificate = read_of(judged)
+    if finding.verdict is not Verdict.PASS or certificate is None:
+        return finding.message
+    return f"{name_of(judged)}, notAfter={certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
