@@ -135,3 +135,12 @@ def test_what_names_no_zone_may_be_utc(text, monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_moment_may_lie_ahead() -> None:
+    """``in 30d`` is thirty days from now; what comes after ``in`` is a duration."""
+    now = datetime(2026, 3, 9, 3, 12, tzinfo=UTC)
+    assert parse_moment("in 30d", now) == now + timedelta(days=30)
+    assert parse_moment(" In 1h30m ", now) == now + timedelta(minutes=90)
+    with pytest.raises(UsageError):
+        parse_moment("in a while", now)
