@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 MESHDIAG = str(Path(sys.executable).with_name("meshdiag"))
@@ -67,8 +68,8 @@ def rows(folder: Path) -> list[Row]:
         Row("gz", f"meshdiag logs --level warn+ {packed}", f"zcat {packed} | grep -E '(ERROR|WARN|FATAL)'", 0.3, 3),
     ]
     if big.exists():
-        since = f"meshdiag logs --since {_minute_before_end(big)} {big}"
-        rows.append(Row("since10", since, f"meshdiag logs --since {last} {text}", 1.1))
+        here, there = (f"meshdiag logs --since {_shortly_before_end(path)} {path}" for path in (big, text))
+        rows.append(Row("since10", here, there, 1.1))
     return rows
 
 
@@ -78,6 +79,14 @@ def _minute_before_end(path: Path) -> str:
         file.seek(-4096, os.SEEK_END)
         stamp = file.read().split(b"\n")[-2][:16].decode()
     return f"{stamp}:00Z"
+
+
+def _shortly_before_end(path: Path) -> str:
+    """Ten seconds before the last line of a log, RFC 3339: as much to print of any log of one writer."""
+    with path.open("rb") as file:
+        file.seek(-4096, os.SEEK_END)
+        stamp = file.read().split(b"\n")[-2].split()[0].decode()
+    return (datetime.fromisoformat(stamp) - timedelta(seconds=10)).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ finds is only a candidate: the exact test follows, except for what finding it pr
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from meshdiag.logs.formats import Fielded
@@ -118,6 +119,10 @@ def _finder(needle: Needle, size: int, *, often: bool) -> Finder | None:
     return _expression_finder(needle.expression or of_words(needle.words), ignore_case=needle.ignore_case)
 
 
+_begin = itemgetter(1)
+"""Where a match of Aho-Corasick begins: it is the text's number, begin and end."""
+
+
 class _WordsFinder:
     """Looks for a few texts by Aho-Corasick."""
 
@@ -131,7 +136,7 @@ class _WordsFinder:
 
     def places(self, block: Block) -> list[int]:
         """Where the texts begin."""
-        return [found[1] for found in self._search(block.view[: block.end])]
+        return list(map(_begin, self._search(block.view[: block.end])))
 
 
 class _AnyCaseFinder(_WordsFinder):
@@ -139,7 +144,7 @@ class _AnyCaseFinder(_WordsFinder):
 
     def places(self, block: Block) -> list[int]:
         """Where the texts begin."""
-        return [found[1] for found in self._search(bytes(block.view[: block.end]).lower())]
+        return list(map(_begin, self._search(bytes(block.view[: block.end]).lower())))
 
 
 class _ExpressionFinder:
