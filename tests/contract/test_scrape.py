@@ -164,6 +164,19 @@ async def test_slow_and_silent_nodes_end_with_the_timeout() -> None:
     assert "connection refused" in source.problems[str(closed)]
 
 
+@pytest.mark.parametrize("value", ["a\r\nX: b", "€"])
+async def test_a_header_that_cannot_be_sent_is_one_sentence(value: str) -> None:
+    """Nothing is sent, and who is to look where is said; the header's value is not."""
+    node = FakeNode(lambda _: page("a 1\n"))
+    async with running(node):
+        source = scrape([node.address()], Endpoint("http://x", headers={"X-Scope": value}))
+        with pytest.raises(SourceError, match="cannot be sent: a header or path holds") as refused:
+            await source.instant("a")
+    assert refused.value.trouble is Trouble.NOT_CONFIGURED
+    assert "X: b" not in str(refused.value)
+    assert node.requests == []
+
+
 async def test_nobody_looks_twice_at_nodes_that_do_not_answer() -> None:
     """A rate is there after the second look at whoever answered; the silent ones are not asked to be silent again."""
     asked = 0

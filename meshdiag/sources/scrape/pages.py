@@ -16,6 +16,7 @@ from meshdiag.sources.exposition import ACCEPT, is_openmetrics
 from meshdiag.sources.http import auth_headers, recognise, ssl_context
 from meshdiag.sources.http.address import parse_address, shown
 from meshdiag.sources.http.body import Body, BodyBroken, BodyTooLarge
+from meshdiag.sources.http.failures import LocalProtocolError
 from meshdiag.sources.http.reply import Reply
 from meshdiag.sources.http.tls import TlsFileError
 from meshdiag.sources.http.trouble import Where, from_exception, from_status
@@ -24,7 +25,7 @@ from meshdiag.sources.scrape.transport import Fetcher, Target, header_lines
 from meshdiag.sources.scrape.wire import TooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from meshdiag.context import Endpoint, NodeAddress
     from meshdiag.sources.http.address import Address
@@ -65,19 +66,16 @@ class PageFetcher:
         """The header lines for nodes on this machine and elsewhere, once the credentials have been read."""
         self._kept = 0
 
-    async def fetch_all(
-        self, nodes: Sequence[NodeAddress], on_page: Callable[[int, NodePage], None] = lambda _place, _page: None
-    ) -> list[NodePage]:
-        """The pages, in the order of the nodes. ``on_page`` is told of each as it comes, with its place among them.
-        Raises ``SourceError`` only for credentials that cannot be read."""
+    async def fetch_all(self, nodes: Sequence[NodeAddress]) -> list[NodePage]:
+        """The pages, in the order of the nodes. Raises ``SourceError`` only for credentials that cannot be read, and
+        for them or other headers that cannot be sent."""
         if not self._near:
             await self._make_headers()
         self._kept = 0
         pages: dict[int, NodePage] = {}
 
         async def fetch(place: int) -> None:
-            pages[place] = page = await self._page(nodes[place])
-            on_page(place, page)
+            pages[place] = await self._page(nodes[place])
 
         places = min(self._concurrency, len(nodes))
         await Crew(fetch, places=places, most=MAX_OPEN).run(range(len(nodes)))
@@ -90,9 +88,17 @@ class PageFetcher:
             **self._endpoint.headers,
             **await auth_headers(self._endpoint, name="node pages"),
         }
-        self._near = header_lines(headers)
-        # compressing costs more than it saves where there is no network in between
-        self._far = header_lines({**headers, "Accept-Encoding": "gzip"})
+        try:
+            self._near = header_lines(headers)
+            # compressing costs more than it saves where there is no network in between
+            self._far = header_lines({**headers, "Accept-Encoding": "gzip"})
+        except LocalProtocolError as error:
+            raise SourceError(
+                f"node pages: the request cannot be sent: {error}",
+                trouble=Trouble.NOT_CONFIGURED,
+                source="node pages",
+                hint="check the headers and credentials of the node pages in the configuration",
+            ) from error
 
     async def _page(self, node: NodeAddress) -> NodePage:
         asked = time.time()

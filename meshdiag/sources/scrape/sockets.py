@@ -75,6 +75,8 @@ class Exchanges:
     def __init__(self) -> None:
         self._open: set[_Exchange] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._selector: selectors.DefaultSelector
 
     async def get(self, address: tuple[str, int], request: bytes, *, limit: int, timeout_s: float) -> Answer:
         """The answer of a numeric address (IPv4 or IPv6) and port to a request. ``limit`` bounds the body in bytes.
@@ -98,15 +100,14 @@ class Exchanges:
 
     def _end(self, exchange: _Exchange) -> None:
         """Let go of an exchange; the last one takes the selector with it."""
-        if exchange not in self._open:
-            return
-        self._selector.unregister(exchange.connection)
+        if exchange in self._open:
+            self._open.remove(exchange)
+            self._selector.unregister(exchange.connection)
+            if not self._open:
+                self._loop.remove_reader(self._selector)
+                self._selector.close()
+                self._set_timer(None)
         exchange.connection.close()
-        self._open.remove(exchange)
-        if not self._open:
-            self._loop.remove_reader(self._selector)
-            self._selector.close()
-            self._set_timer(None)
 
     def _take(self) -> None:
         """Go on with every exchange whose socket is ready."""

@@ -228,4 +228,7 @@ def _lines(lines: Sequence[str]) -> bytes:
     text = "".join([f"{line}\r\n" for line in lines])
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         raise LocalProtocolError("a header or path holds a line break")
-    return text.encode("latin-1")
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise LocalProtocolError("a header or path holds letters that HTTP does not take") from None
