@@ -43,8 +43,8 @@ def parse_duration(text: str) -> timedelta:
 def parse_moment(text: str, now: datetime, *, utc: bool = False) -> datetime:
     """Read a moment; the answer is in UTC.
 
-    RFC 3339, the epoch in s, ms, µs or ns, ``now``, ``15m ago``, ``in 30d``, ``03:12`` (yesterday's when today's is still to
-    come), ``today 03:12``, ``yesterday 14:00``. What names no zone is local time, or UTC with ``utc``. ``now``
+    RFC 3339, the epoch in s, ms, µs or ns, ``now``, ``15m ago``, ``in 30d``, ``03:12`` (yesterday's when today's is
+    still to come), ``today 03:12``, ``yesterday 14:00``. What names no zone is local time, or UTC with ``utc``. ``now``
     must be aware. Raises ``UsageError`` for anything else.
     """
     body = text.strip()

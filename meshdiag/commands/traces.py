@@ -72,9 +72,7 @@ def command(
         return _one(invocation, flags, trace_id)
     if wanted is None:
         if compare or operation or slow or error or tags:
-            raise click.UsageError(
-                "--service is missing: 'meshdiag traces' lists the services"
-            )
+            raise click.UsageError("--service is missing: 'meshdiag traces' lists the services")
         return _show(invocation, flags, Services())
     if compare:
         return _show(invocation, flags, Comparison(wanted, compare))

@@ -47,7 +47,8 @@ def test_the_id_names_the_module(check: Check) -> None:
 @each
 def test_the_title_is_the_healthy_state(check: Check) -> None:
     """A title is a short sentence without an end mark, and repeats no threshold, which configuration may move."""
-    assert check.title[0].islower() or check.title.startswith(("Prometheus", "Alertmanager", "Grafana", "Loki", "Jaeger"))
+    servers = ("Prometheus", "Alertmanager", "Grafana", "Loki", "Jaeger")
+    assert check.title[0].islower() or check.title.startswith(servers)
     assert check.title[-1].isalpha()
     assert 2 <= len(check.title.split()) <= 14
     assert not re.search(r"\d", check.title), "a threshold in the title is wrong as soon as it is configured"
