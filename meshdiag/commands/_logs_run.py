@@ -154,12 +154,18 @@ def _search(job: Job) -> int:
     sys.stdout.flush()
     say_tally(job.tally)
     if not (job.tally.matched or interrupted or job.flags.quiet or _sums_up(job.flags)) and sys.stdout.isatty():
-        say(f"nothing like that in {job.tally.records:,} records of {len(files):,} files")
+        say(f"nothing like that in {_looked_through(job.tally.records, len(files))}")
     if job.flags.explain:
         _explain(job, files)
     if interrupted:
         return ExitCode.INTERRUPTED
     return _judge(job, files, kept)
+
+
+def _looked_through(records: int, files: int) -> str:
+    """How much was looked through: no record is counted where a search of whole blocks has ruled out all of them."""
+    where = f"{files:,} {'file' if files == 1 else 'files'}"
+    return f"{records:,} {'record' if records == 1 else 'records'} of {where}" if records else where
 
 
 def _find(job: Job) -> list[LogFile]:

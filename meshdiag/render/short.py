@@ -26,6 +26,8 @@ WORDS_LIMIT = 200
 """Characters of the worst finding, so that the line fits a pager."""
 UOM = {"s": ("s", 1.0), "ms": ("ms", 1.0), "bytes": ("B", 1.0), "percent": ("%", 1.0), "ratio": ("%", 100.0)}
 """The guidelines' unit of measurement for each unit that has one, and the factor to it."""
+WORDLESS = (None, "count")
+"""Units whose number says nothing without words: "0 (at least 1)" does not say that a node is down."""
 LINE_LIMIT = 4000
 """Bytes of the line: what collects plugins' output cuts it at 4 kB, in the midst of a value."""
 DIGITS = 6
@@ -54,7 +56,7 @@ def _counts(report: Report) -> str:
 
 
 def _worst(report: Report) -> str:
-    """The worst finding of the worst result, or its summary where it has none."""
+    """The worst finding of the worst result, or its summary where it has none or its number needs words."""
     worst = worst_result(report)
     if worst is None or worst.verdict is Verdict.SKIP:
         return ""
@@ -62,7 +64,7 @@ def _worst(report: Report) -> str:
         return one_line(one_sentence(report), WORDS_LIMIT) if report.data is not None else ""
     finding = _worst_finding(worst)
     value, fine = (value_text(finding), bound_text(finding)) if finding else ("", "")
-    if finding is None or finding.verdict is not worst.verdict or not (value and fine):
+    if finding is None or finding.verdict is not worst.verdict or finding.unit in WORDLESS or not (value and fine):
         return one_line(f"{worst.id} {one_sentence(report)}", WORDS_LIMIT)
     return one_line(f"{worst.id} {name_of(finding)} {value} ({fine})", WORDS_LIMIT)
 
