@@ -134,6 +134,17 @@ def _host(_context: Context) -> object:
     return Host()
 
 
+def _containers(_context: Context) -> object:
+    from meshdiag.errors import UsageError
+    from meshdiag.sources.docker.address import engine_address
+    from meshdiag.sources.docker.watching import Containers
+
+    try:
+        return Containers(engine_address())
+    except UsageError as error:
+        return error.message
+
+
 def _grafana(context: Context) -> object:
     from meshdiag.sources.grafana.client import Grafana
 
@@ -152,6 +163,7 @@ OPTIONAL: Mapping[str, Callable[[Context], object]] = {
     "blackbox": _blackbox,
     "certificates": _certificates,
     "host": _host,
+    "containers": _containers,
     "grafana": _grafana,
     "grafana_login": _grafana_login,
 }

@@ -1,11 +1,14 @@
-"""Grafana: does it answer, do its datasources work, and where they do not, is it Grafana or the backend."""
+"""Grafana: does it run and answer, do its datasources work, and where they do not, is it Grafana or the backend."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from meshdiag.checks import Outcome, check
+from meshdiag.checks.readings.service import Service, how_it_fares
 from meshdiag.checks.readings.worst import worst_of
 from meshdiag.context import Context
 from meshdiag.errors import LeftOut, SourceError, Trouble
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from meshdiag.sources.grafana.datasources import Tried
 
 RUNBOOK = "dashboard-not-loading"
+GRAFANA = Service(
+    "grafana",
+    images=frozenset({"grafana", "grafana-oss", "grafana-enterprise"}),
+    units=("grafana-server.service", "grafana.service"),
+    programs=frozenset({"grafana", "grafana-server"}),
+)
 
 
 @check(
@@ -110,3 +119,29 @@ def judge_datasource(tried: Tried) -> Finding:
     else:
         message = f"Grafana cannot use it: {tried.said}; from here that cannot be told ({tried.direct_said})"
     return Finding(name, Verdict.FAIL, message, labels=labels)
+
+
+@check(
+    "grafana.process",
+    title="Grafana runs, where it runs on this machine",
+    needs=["host|containers"],
+    runbook=RUNBOOK,
+    hint="read what it said last (docker logs --tail 50 grafana, journalctl -u grafana-server), then start it",
+)
+async def process(inputs: Inputs) -> Outcome:
+    """Its container, else its unit of systemd, else its process. The options ``container`` and ``unit`` say what it is
+    called here."""
+    endpoint = inputs.context.grafana
+    if endpoint is None:
+        return Outcome(verdict=Verdict.SKIP, summary=f"context {inputs.context.name} has no Grafana")
+    where = urlsplit(endpoint.url).hostname or ""
+    if not await inputs.host.is_here(where):
+        return Outcome(verdict=Verdict.SKIP, summary=f"not looked at: Grafana runs elsewhere, on {where}")
+    options = inputs.options
+    service = replace(GRAFANA, container=str(options.get("container", "")), unit=str(options.get("unit", "")))
+    fares = await how_it_fares(inputs, service)
+    if not fares.findings:
+        why = "".join(f" ({one})" for one in fares.not_asked)
+        summary = f"not looked at: no container, unit or process of Grafana is known here{why}"
+        return Outcome(verdict=Verdict.SKIP, summary=summary)
+    return Outcome(fares.findings, worst_of(fares.findings, fares.findings[0].message), fares.evidence)

@@ -128,7 +128,8 @@ async def _look(
     loaded = invocation.load()
     context = question.adjust(with_timeout(loaded.context, flags.timeout.total_seconds() if flags.timeout else None))
     direct = {True: Direct.ALWAYS, False: Direct.NEVER, None: Direct.FALLBACK}[flags.direct]
-    needs = {need for one in checks for need in one.needs} | set(question.view.needs if question.view else ())
+    needs = {source for one in checks for need in one.needs for source in need.split("|")}
+    needs |= set(question.view.needs if question.view else ())
     also = needs - ON_REQUEST.keys() | set(question.on_request)
     started, began = datetime.now(UTC), time.monotonic()
     async with open_sources(context, direct, gap_s=flags.gap.total_seconds(), also=also) as sources:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.alertmanager import Alertmanager
     from meshdiag.sources.blackbox import Blackbox
     from meshdiag.sources.certificates.source import Certificates
+    from meshdiag.sources.docker.watching import Containers
     from meshdiag.sources.grafana.client import Grafana
     from meshdiag.sources.grafana.login import GrafanaLogin
     from meshdiag.sources.host import Host
@@ -43,4 +44,5 @@ class Sources:
     grafana: Grafana | None = None
     grafana_login: GrafanaLogin | None = None
     host: Host | None = None
+    containers: Containers | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)

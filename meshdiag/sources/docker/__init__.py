@@ -16,6 +16,8 @@ the container's name as ``file``, as ``node`` where the line names none, and its
     wire.py         answers that go on and on, over a local socket
     frames.py       the multiplexed stream and that of a terminal, cut into lines
     containers.py   which containers are meant
+    state.py        how a container fares, by inspecting it
+    watching.py     ``Containers``: how those of an engine fare, and the last that they said
     source.py       ``Docker``, the log source
 
 Sources: https://docs.docker.com/engine/api/ (v1.41: ContainerLogs, ContainerAttach for the frames, SystemEvents), and

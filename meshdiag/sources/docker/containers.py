@@ -27,6 +27,7 @@ class Container:
     id: str
     name: str
     state: str = ""
+    image: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -44,6 +45,7 @@ def read_containers(body: Any) -> list[Container]:
                 min((str(name) for name in rows(one.get("Names"))), key=len, default=one["Id"][:12]).lstrip("/")
             ),
             state=text(one, "State"),
+            image=text(one, "Image"),
             labels=text_map(one.get("Labels")),
         )
         for one in rows(body)

@@ -22,6 +22,7 @@ from meshdiag.logs.record import NS
 from meshdiag.sources.docker import wire
 from meshdiag.sources.docker.containers import read_containers
 from meshdiag.sources.docker.frames import Broken, cutter
+from meshdiag.sources.docker.state import read_state
 from meshdiag.sources.http import HttpClient, excerpt
 from meshdiag.sources.streams.lines import LineSplitter
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from meshdiag.logs.tally import Tally
     from meshdiag.sources.docker.address import EngineAddress
     from meshdiag.sources.docker.containers import Container
+    from meshdiag.sources.docker.state import State
     from meshdiag.sources.http import Reply
     from meshdiag.sources.streams.lines import Line
     from meshdiag.sources.streams.window import Ask
@@ -90,6 +92,11 @@ class Engine:
         """What inspecting tells."""
         reply = await self._get(f"/containers/{container.id}/json", {}, container)
         return self._read(reply, _details)
+
+    async def state(self, container: Container) -> State:
+        """How a container fares, by the same."""
+        reply = await self._get(f"/containers/{container.id}/json", {}, container)
+        return self._read(reply, lambda body: read_state(container, body))
 
     async def log(
         self, container: Container, details: Details, ask: Ask, tally: Tally

@@ -1,7 +1,9 @@
 """This machine: its memory, the limits of control groups, its processes, whom the kernel has killed.
 
 memory.py      what there is and what is in use, pressure, the limit of a control group
-processes.py   the processes that hold most of it
+processes.py   the processes that hold most of it, and those of a name
+addresses.py   whether a host is this machine
+units.py       what systemd says of a unit, and the last that it said
 kills.py       the kernel's log: who was killed for want of memory
 """
 
@@ -14,11 +16,13 @@ from typing import TYPE_CHECKING, Final
 from meshdiag.model import Evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from meshdiag.sources.host.kills import Kill
     from meshdiag.sources.host.memory import Limit, Memory
     from meshdiag.sources.host.processes import Process
+    from meshdiag.sources.host.units import Unit
 
 ROOT: Final = Path("/")
 
@@ -56,6 +60,31 @@ class Host:
         from meshdiag.sources.host.kills import read_kills
 
         return await asyncio.to_thread(read_kills, self._root, since)
+
+    async def named(self, names: Collection[str]) -> tuple[Process, ...]:
+        """The processes whose programs have one of these names."""
+        from meshdiag.sources.host.processes import read_named
+
+        return await asyncio.to_thread(read_named, names)
+
+    async def unit(self, name: str) -> Unit | None:
+        """What systemd says of a unit; None where there is none of that name, or no systemd."""
+        from meshdiag.sources.host.units import read_unit
+
+        return await asyncio.to_thread(read_unit, name)
+
+    async def unit_said(self, name: str, most: int) -> tuple[str, ...]:
+        """The last lines of a unit in the journal, none where it may not be read."""
+        from meshdiag.sources.host.units import read_last_lines
+
+        return await asyncio.to_thread(read_last_lines, name, most)
+
+    async def is_here(self, host: str) -> bool:
+        """Whether a host of a URL is this machine: by loopback, its name or one of its addresses. No name is looked
+        up."""
+        from meshdiag.sources.host.addresses import is_here
+
+        return await asyncio.to_thread(is_here, host)
 
     @staticmethod
     def evidence(command: str, excerpt: str = "") -> Evidence:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
 LONGEST_COMMAND = 200
@@ -46,6 +46,12 @@ def read_processes(most: int, chosen: str) -> tuple[Process, ...]:
     found.sort(key=lambda one: (not one[1].chosen, -one[1].rss))
     named = sum(one.chosen for _, one in found)
     return tuple(_closer(process, one) for process, one in found[: max(most, min(named, 2 * most))])
+
+
+def read_named(names: Collection[str]) -> tuple[Process, ...]:
+    """The processes whose program has one of these names, the oldest first."""
+    found = [one for process in psutil.process_iter() if (one := _look(process, "")) and one[1].name in names]
+    return tuple(sorted((_closer(process, one) for process, one in found), key=lambda one: one.started))
 
 
 def _look(process: psutil.Process, chosen: str) -> tuple[psutil.Process, Process] | None:
