@@ -64,10 +64,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The results in the order of the checks asked for, gates first; ``interrupted`` when the user stopped the
-    run, and the metrics sources that were really used."""
+    """The results in the order of the checks asked for, gates first; ``reached`` are those of the checks that came
+    to an end, ``interrupted`` when the user stopped the run."""
 
     results: tuple[Result, ...]
+    reached: tuple[Result, ...] = ()
     table: Table | None = None
     notes: tuple[str, ...] = ()
     interrupted: bool = False
@@ -94,10 +95,10 @@ async def run_checks(
         stopping.cancel()
         await runner.close()
     reason = "interrupted" if stop.is_set() else f"not reached within the deadline of {run.deadline_s:g} s"
-    table = runner.table(reason)
-    return Answers(
-        runner.results(reason), table, (*runner.notes, *warned(run.sources.metrics)), interrupted=stop.is_set()
-    )
+    results, table = runner.results(reason), runner.table(reason)
+    reached = tuple(one for one in results if runner.answered(one.id))
+    notes = (*runner.notes, *warned(run.sources.metrics))
+    return Answers(results, reached, table, notes, interrupted=stop.is_set())
 
 
 def warned(sources: Sequence[Metrics]) -> list[str]:
@@ -176,10 +177,11 @@ class _Runner:
         """Every result, gates first; a check without one is UNKNOWN for ``reason``."""
         gates = {gate for gate in map(self._gate_of, self.run.sources.metrics) if gate}
         checks = sorted(self.checks.values(), key=lambda one: (one.id not in gates, place_of(one.id)))
-        return tuple(
-            task.result() if (task := self.tasks[one.id]).done() and not task.cancelled() else _unknown(one, reason)
-            for one in checks
-        )
+        return tuple(self.tasks[one.id].result() if self.answered(one.id) else _unknown(one, reason) for one in checks)
+
+    def answered(self, id_: str) -> bool:
+        """Whether a check came to an end by itself."""
+        return (task := self.tasks[id_]).done() and not task.cancelled()
 
     @staticmethod
     def _gate_of(metrics: Metrics) -> str | None:

@@ -151,7 +151,7 @@ async def _look(
         started=started,
         duration_s=time.monotonic() - began,
         results=answers.results,
-        causes=find_causes(answers.results),
+        causes=find_causes(answers.reached),
         data=answers.table,
         notes=(*loaded.notes, *answers.notes),
         at=flags.at,

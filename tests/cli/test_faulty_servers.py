@@ -69,6 +69,15 @@ def test_every_command_survives_a_server_that_never_answers(command: str) -> Non
     assert ran.report["checks"]
 
 
+def test_no_cause_is_drawn_from_what_was_not_reached() -> None:
+    """A deadline that is shorter than the wait for one answer proves nothing: no address is called wrong."""
+    with faulty("never-answers") as server:
+        ran = run("consensus", "--prometheus-url", server.url, "--deadline", "0.5s", "-o", "json", timeout=30)
+    assert ran.code == 3
+    assert {one["verdict"] for one in ran.report["checks"]} == {"unknown"}
+    assert ran.report["causes"] == []
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     """Secrets come from a file, a variable or a command; one in a flag is refused without being printed."""
     ran = run("health", "--prometheus-url", "http://operator:s3cret@127.0.0.1:1")

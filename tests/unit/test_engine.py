@@ -141,6 +141,7 @@ async def test_stopping_ends_the_run_with_what_it_has(monkeypatch: pytest.Monkey
     assert answers.interrupted
     assert by_id(answers)["a.hangs"].summary == "interrupted"
     assert by_id(answers)["a.fine"].verdict is Verdict.PASS
+    assert [one.id for one in answers.reached] == ["a.fine"], "no cause is drawn from what was not looked at"
 
 
 async def test_dependants_of_a_shut_gate_fold_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
