@@ -150,3 +150,14 @@ class Context:
     log_formats: Mapping[str, str] = field(default_factory=dict)
     """The user's own log formats: a regular expression with named groups by name."""
     checks: Mapping[str, CheckSettings] = field(default_factory=dict)
+
+    @property
+    def streams(self) -> str:
+        """The streams of the mesh in Loki, as LogQL chooses them."""
+        job = self.job.replace("\\", "\\\\").replace('"', '\\"')
+        return self.loki_selector or f'{{job="{job}"}}'
+
+    @property
+    def names_traces(self) -> bool:
+        """Whether somebody said that there is a store of traces: it is not merely the default."""
+        return self.tempo is not None or self.jaeger != Context().jaeger

@@ -134,6 +134,18 @@ def _host(_context: Context) -> object:
     return Host()
 
 
+def _loki(context: Context) -> object:
+    from meshdiag.errors import ConfigError
+    from meshdiag.sources.loki import Loki
+
+    if context.loki is None:
+        return f"context {context.name} has no Loki"
+    try:
+        return Loki(context.loki, context.streams, node_label=context.node_label)
+    except ConfigError as error:
+        return error.message
+
+
 def _containers(_context: Context) -> object:
     from meshdiag.errors import UsageError
     from meshdiag.sources.docker.address import engine_address
@@ -164,6 +176,7 @@ OPTIONAL: Mapping[str, Callable[[Context], object]] = {
     "certificates": _certificates,
     "host": _host,
     "containers": _containers,
+    "loki": _loki,
     "grafana": _grafana,
     "grafana_login": _grafana_login,
 }
@@ -201,5 +214,8 @@ def with_timeout(context: Context, timeout_s: float | None) -> Context:
         alertmanager=limited(context.alertmanager),
         scrape=replace(context.scrape, timeout_s=timeout_s),
         grafana=limited(context.grafana),
+        loki=limited(context.loki),
+        jaeger=limited(context.jaeger),
+        tempo=limited(context.tempo),
         blackbox=context.blackbox and replace(context.blackbox, timeout_s=timeout_s),
     )

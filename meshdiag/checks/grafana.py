@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.service import Service, how_it_fares
+from meshdiag.checks.readings.unnamed import not_missed
 from meshdiag.checks.readings.worst import worst_of
 from meshdiag.context import Context
-from meshdiag.errors import LeftOut, SourceError, Trouble
+from meshdiag.errors import SourceError
 from meshdiag.model import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ async def health(inputs: Inputs) -> Outcome:
 
 def left_out(inputs: Inputs, error: SourceError) -> None:
     """Raises ``LeftOut`` where nobody said that there is a Grafana, and none listens at its usual place."""
-    if error.trouble is Trouble.REFUSED and inputs.context.grafana == Context().grafana:
-        raise LeftOut("the context names no Grafana and none listens at its usual place", source="Grafana") from error
+    not_missed(error, "Grafana", named=inputs.context.grafana != Context().grafana)
 
 
 def judge_health(told: Health) -> Finding:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.grafana.client import Grafana
     from meshdiag.sources.grafana.login import GrafanaLogin
     from meshdiag.sources.host import Host
+    from meshdiag.sources.loki import Loki
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.probing import Prober
     from meshdiag.sources.prometheus import Prometheus
@@ -135,6 +136,11 @@ class Inputs:
     def traces(self) -> TraceStore:
         """Where the mesh's traces are kept: Jaeger or Tempo."""
         return _present(self.sources.traces, "traces")
+
+    @property
+    def loki(self) -> Loki:
+        """The mesh's streams in Loki."""
+        return _present(self.sources.loki, "Loki")
 
     @property
     def host(self) -> Host:

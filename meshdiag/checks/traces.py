@@ -11,8 +11,8 @@ from meshdiag.catalog import ROUND_DURATION, Unit
 from meshdiag.checks import Outcome, check
 from meshdiag.checks.readings.middle import median
 from meshdiag.checks.readings.spans import waited_for, work_of
-from meshdiag.context import Context
-from meshdiag.errors import LeftOut, SourceError, Trouble
+from meshdiag.checks.readings.unnamed import not_missed
+from meshdiag.errors import SourceError
 from meshdiag.model import Finding, Verdict
 from meshdiag.units import human
 
@@ -45,8 +45,7 @@ async def slow_rounds(inputs: Inputs) -> Outcome:
     try:
         operations = await _rounds(inputs)
     except SourceError as error:
-        if error.trouble is Trouble.REFUSED and _merely_default(inputs.context):
-            raise LeftOut("the context names no Jaeger and none listens at its usual place", source="Jaeger") from error
+        not_missed(error, "Jaeger", named=inputs.context.names_traces)
         raise
     if not operations:
         return Outcome(
@@ -113,8 +112,3 @@ def _search(inputs: Inputs, service: str, operation: str) -> Search:
     at_least = fine.high if fine else None
     begin = end - inputs.window.total_seconds()
     return Search(service, begin, end, operation, at_least_s=at_least, limit=MOST_TRACES)
-
-
-def _merely_default(context: Context) -> bool:
-    """Whether nobody said that there is a store of traces."""
-    return context.tempo is None and context.jaeger == Context().jaeger

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,7 +131,7 @@ def _loki(job: Job, names: tuple[str, ...]) -> LogSource:
     context = job.context
     if context.loki is None:
         raise UsageError(f"context {context.name} has no Loki", hint="name one: MESHDIAG_LOKI_URL=http://...:3100")
-    selector = job.flags.selector or context.loki_selector or f"{{job={json.dumps(context.job)}}}"
+    selector = job.flags.selector or context.streams
     return Loki(context.loki, selector, node_label=context.node_label, formats=job.formats)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meshdiag.commands._options import Flags
 
 SECTION = "Look at the mesh"
-SERVERS = ("stack.*", "prometheus.*", "alertmanager.*", "exporters.*", "grafana.*")
+SERVERS = ("stack.*", "prometheus.*", "alertmanager.*", "exporters.*", "grafana.*", "loki.*", "jaeger.*")
 CHECKS = (*SERVERS, "alerts.watchdog", "alerts.blind-rules")
 
 
@@ -31,7 +31,8 @@ CHECKS = (*SERVERS, "alerts.watchdog", "alerts.blind-rules")
 @shared_flags()
 @click.pass_obj
 def command(invocation: Invocation, flags: Flags, send_test_alert: bool, labels: tuple[str, ...]) -> int:
-    """Is the monitoring itself well: Prometheus, Alertmanager, the exporters, and the way of an alert to a person.
+    """Is the monitoring itself well: Prometheus, Alertmanager, the exporters, the way of an alert to a person; and
+    Grafana, Loki and Jaeger where the context names them or they listen at their usual places.
 
     Every other verdict rests on it. Counters of events are told for the window (--since) where Prometheus scrapes
     the server in question, else since that server's start.

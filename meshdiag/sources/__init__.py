@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meshdiag.sources.grafana.client import Grafana
     from meshdiag.sources.grafana.login import GrafanaLogin
     from meshdiag.sources.host import Host
+    from meshdiag.sources.loki import Loki
     from meshdiag.sources.meshlog import MeshLog
     from meshdiag.sources.probing import Prober
     from meshdiag.sources.prometheus import Prometheus
@@ -45,4 +46,5 @@ class Sources:
     grafana_login: GrafanaLogin | None = None
     host: Host | None = None
     containers: Containers | None = None
+    loki: Loki | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)

@@ -115,7 +115,7 @@ class Failing:
 async def run_all(sources: Any, *checks: Check) -> dict[str, Result]:
     """The results of some checks (all by default), through the engine."""
     nobody = Endpoint("http://127.0.0.1:9")
-    named = Context(jaeger=nobody, grafana=nobody)  # one that nobody named is not missed
+    named = Context(jaeger=nobody, grafana=nobody, loki=nobody)  # one that nobody named is not missed
     run = Run(named, sources, NOW, timedelta(hours=1), deadline_s=30)
     answers = await run_checks(checks or CHECKS, run)
     return {result.id: result for result in answers.results}

@@ -21,7 +21,8 @@ identity.py      is it a Loki at all, and what else is it
 
 from __future__ import annotations
 
+from meshdiag.sources.loki.api import Member
 from meshdiag.sources.loki.client import Loki
 from meshdiag.sources.loki.identity import Identity
 
-__all__ = ["Identity", "Loki"]
+__all__ = ["Identity", "Loki", "Member"]

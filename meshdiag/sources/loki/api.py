@@ -14,7 +14,7 @@ from meshdiag.durations import parse_duration
 from meshdiag.errors import QueryError, SourceError, Trouble, UsageError
 from meshdiag.logs.record import NS
 from meshdiag.sources.http import excerpt
-from meshdiag.sources.http.fields import rows, text_map
+from meshdiag.sources.http.fields import rows, text, text_map
 from meshdiag.sources.loki.entries import CATEGORIZE, read_streams
 
 if TYPE_CHECKING:
@@ -59,6 +59,14 @@ class Page:
         return bool(self.entries) and self.count >= limit
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An ingester in the ring. ``state`` is ACTIVE, UNHEALTHY, JOINING, LEAVING, PENDING or LEFT."""
+
+    id: str
+    state: str
+
+
 class Api:
     """The API of one server."""
 
@@ -90,6 +98,17 @@ class Api:
             return tuple(text_map(one) for one in rows(_data(reply)))
         except (TypeError, ValueError, AttributeError) as error:
             raise reply.misshapen(f"series that cannot be read: {error}") from error
+
+    async def ring(self) -> tuple[Member, ...] | None:
+        """The members of the ring; None where it is not shown (a gateway, a tenant's login)."""
+        reply = await self.http.get("/ring", accept=FAILURES, headers={"Accept": "application/json"})
+        if reply.status >= 300 or reply.content_type != "application/json":
+            return None
+        body = reply.json()
+        try:
+            return tuple(Member(text(one, "id"), text(one, "state")) for one in rows(body["shards"]))
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return None
 
     async def ready(self) -> str | None:
         """None when it says that it is ready, or says nothing of it (a gateway); else its words."""

@@ -19,14 +19,14 @@ from meshdiag.sources.loki.fields import Lines
 from meshdiag.sources.loki.identity import blame, identify
 from meshdiag.sources.loki.labels import LabelNames, Names, Streams
 from meshdiag.sources.loki.logcli import logcli
-from meshdiag.sources.loki.logql import is_selector
+from meshdiag.sources.loki.logql import is_selector, quoted, with_matchers
 from meshdiag.sources.loki.paging import CAP, Pager
 from meshdiag.sources.loki.reading import Reader
 from meshdiag.sources.loki.surroundings import with_context
 from meshdiag.sources.loki.translate import asks_for_fields, translate, unfiltered
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     import httpx
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from meshdiag.logs.record import Record
     from meshdiag.logs.selection import Selection
     from meshdiag.logs.tally import Tally
+    from meshdiag.sources.loki.api import Member
+    from meshdiag.sources.loki.entries import Entry
     from meshdiag.sources.loki.following import Pace
     from meshdiag.sources.loki.identity import Identity
     from meshdiag.sources.loki.logql import Query
@@ -59,8 +61,6 @@ class Loki(Closing):
     ``selector`` picks them (``{job="agent-mesh"}``); ``node_label`` is the label that names a node; ``formats`` are
     the user's own, tried first on each stream's lines. Close it with ``aclose`` or ``async with``.
     """
-
-    gate: Final = "stack.loki"
 
     def __init__(
         self,
@@ -100,6 +100,36 @@ class Loki(Closing):
     async def identify(self) -> Identity:
         """What answers. Raises ``SourceError`` (wrong server) that names what was found instead."""
         return await identify(self.api)
+
+    async def not_ready(self) -> str:
+        """In which words it says that it is not ready; "" where it is, or says nothing of it."""
+        said = await self.api.ready() or ""
+        return "" if "<" in said else said
+
+    async def ring(self) -> tuple[Member, ...] | None:
+        """The members of the ring of ingesters; None where it is not shown."""
+        return await self.api.ring()
+
+    async def streams(self, start_s: float, end_s: float) -> tuple[dict[str, str], ...]:
+        """The labels of the mesh's streams that had lines in a window (s since the epoch)."""
+        return await self.api.series(self.selector, round(start_s * NS), round(end_s * NS))
+
+    async def newest(
+        self, start_s: float, end_s: float, limit: int, labels: Mapping[str, str] | None = None
+    ) -> list[Entry]:
+        """The newest lines of a window, the newest first, of the mesh's streams that have these labels."""
+        query = with_matchers(self.selector, (f"{name}={quoted(value)}" for name, value in (labels or {}).items()))
+        page = await self.api.query_range(query, round(start_s * NS), round(end_s * NS), limit, newest_first=True)
+        return page.entries[::-1]
+
+    def page_evidence(self, path: str) -> Evidence:
+        """The curl command that asks a path of it again."""
+        return Evidence(self.name, self.http.curl(path))
+
+    def newest_evidence(self, start_s: float, end_s: float) -> Evidence:
+        """The curl command that asks for the newest lines again."""
+        params = range_params(self.selector, round(start_s * NS), round(end_s * NS), 10, newest_first=True)
+        return Evidence(self.name, self.http.curl(f"{API}/query_range", params))
 
     def evidence(self, selection: Selection) -> tuple[Evidence, ...]:
         """The LogQL for a selection, as curl and logcli ask it: that which was sent, where it was asked already."""
