@@ -37,6 +37,9 @@ MAX_WARNINGS = 10
 GRACE_S = 0.5
 """How long cancelled checks may take to clean up before they are left behind."""
 
+LATE = "allow more with --deadline, or less for each request with --timeout: then it says which server does not answer"
+"""The next step where the deadline came before the answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -94,8 +97,9 @@ async def run_checks(
     finally:
         stopping.cancel()
         await runner.close()
-    reason = "interrupted" if stop.is_set() else f"not reached within the deadline of {run.deadline_s:g} s"
-    results, table = runner.results(reason), runner.table(reason)
+    late = f"not reached within the deadline of {run.deadline_s:g} s"
+    reason, hint = ("interrupted", "") if stop.is_set() else (late, LATE)
+    results, table = runner.results(reason, hint), runner.table(reason)
     reached = tuple(one for one in results if runner.answered(one.id))
     notes = (*runner.notes, *warned(run.sources.metrics))
     return Answers(results, reached, table, notes, interrupted=stop.is_set())
@@ -173,11 +177,13 @@ class _Runner:
         done = (task.result() for task in self.tasks.values() if task.done() and not task.cancelled())
         return any(message in result.summary for result in done)
 
-    def results(self, reason: str) -> tuple[Result, ...]:
-        """Every result, gates first; a check without one is UNKNOWN for ``reason``."""
+    def results(self, reason: str, hint: str) -> tuple[Result, ...]:
+        """Every result, gates first; a check without one is UNKNOWN for ``reason``, with ``hint`` as next step."""
         gates = {gate for gate in map(self._gate_of, self.run.sources.metrics) if gate}
         checks = sorted(self.checks.values(), key=lambda one: (one.id not in gates, place_of(one.id)))
-        return tuple(self.tasks[one.id].result() if self.answered(one.id) else _unknown(one, reason) for one in checks)
+        return tuple(
+            self.tasks[one.id].result() if self.answered(one.id) else _unknown(one, reason, hint) for one in checks
+        )
 
     def answered(self, id_: str) -> bool:
         """Whether a check came to an end by itself."""

@@ -124,6 +124,7 @@ async def test_the_deadline_prints_what_there_is(monkeypatch: pytest.MonkeyPatch
     released.set()
     assert results["a.hangs"].verdict is Verdict.UNKNOWN
     assert "not reached within the deadline of 0.1 s" in results["a.hangs"].summary
+    assert "--deadline" in results["a.hangs"].hint
     assert results["a.fine"].verdict is Verdict.PASS
 
 
