@@ -43,6 +43,11 @@ def parse_targets(
     return tuple(servers), tuple(paths)
 
 
+def bare_hosts(texts: Sequence[str]) -> frozenset[str]:
+    """The targets that are a host alone: of a node of the mesh its peer port is meant, not that of https."""
+    return frozenset(text for text in texts if text and ":" not in text and not _is_path(text))
+
+
 def _server(text: str, server_name: str, starttls: str, client_cert: tuple[str, str] | None) -> Wanted | None:
     """The server that a text names; None for a path."""
     from meshdiag.sources.certificates.endpoints import Wanted

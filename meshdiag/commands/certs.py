@@ -55,9 +55,10 @@ def command(
 ) -> int:
     """Every certificate in a row, the most urgent first: how long it lasts, what is wrong with it, where it is.
 
-    TARGET is host:port, an https URL, smtp://host:25 (imap, pop3, ldap, postgres), a file (PEM, DER, PKCS#12, a
-    Kubernetes Secret, a kubeconfig), a folder or a glob. Without any: the nodes' peer ports and pages, the servers of
-    the configuration, its certificates = […], and what the nodes' own metric says, held against what they serve.
+    TARGET is host:port, a node's name, an https URL, smtp://host:25 (imap, pop3, ldap, postgres), a file (PEM, DER,
+    PKCS#12, a Kubernetes Secret, a kubeconfig), a folder or a glob. Without any: the nodes' peer ports and pages, the
+    servers of the configuration, its certificates = […], and what the nodes' own metric says, held against what they
+    serve.
 
     \b
     Examples:
@@ -68,7 +69,7 @@ def command(
       meshdiag certs -o openmetrics > /var/lib/node_exporter/certs.prom
     """
     from meshdiag.checks.readings.certificates.gathering import Options
-    from meshdiag.commands._certs_targets import parse_targets
+    from meshdiag.commands._certs_targets import bare_hosts, parse_targets
     from meshdiag.commands._run import Question, look, show
     from meshdiag.engine import View
     from meshdiag.views.certs import CertsView
@@ -76,7 +77,9 @@ def command(
     servers, paths = parse_targets(
         targets, server_name=server_name, starttls=starttls or "", client_cert=_pair(client_cert, client_key)
     )
-    options = Options(servers, paths, flags.at, warn_days, fail_days, _roots(ca_file), _password(password_file))
+    options = Options(
+        servers, paths, flags.at, warn_days, fail_days, _roots(ca_file), _password(password_file), bare_hosts(targets)
+    )
     question = Question(
         "certs", extra=tuple(_checks(flags, options)), view=View(CertsView(options).draw, needs=("certificates",))
     )

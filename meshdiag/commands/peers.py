@@ -61,7 +61,8 @@ def command(
     """How far is each peer from here, and does it answer: loss, latency, jitter, and by which method.
 
     Without TARGET the peers of the mesh are probed: those that Prometheus scrapes and those of the configuration. A
-    TARGET is HOST, HOST:PORT or an http(s) URL. Where a host answers ICMP its peer port is tried as well.
+    TARGET is HOST, HOST:PORT, an http(s) URL, or the name of a node (or a glob of names). Where a host answers
+    ICMP its peer port is tried as well.
 
     From here only this end of each link is seen: --matrix lets every node look at every other.
 

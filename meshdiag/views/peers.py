@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import UP, Unit
+from meshdiag.checks.readings.naming import address_of, is_word, nodes_meant
 from meshdiag.checks.readings.probed import judge, numbers
 from meshdiag.checks.readings.probing import probes_outcome
 from meshdiag.checks.readings.roster import Node, Roster, join_roster
@@ -14,12 +16,14 @@ from meshdiag.context import CheckSettings
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Column, Table, Verdict
 from meshdiag.sources.probing.answers import Target
+from meshdiag.sources.probing.looking import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from meshdiag.checks import Check, Outcome
     from meshdiag.checks.inputs import Inputs
+    from meshdiag.context import Context
     from meshdiag.model import Finding
     from meshdiag.sources.probing import Prober
     from meshdiag.sources.probing.answers import Plan, Probed
@@ -104,7 +108,7 @@ class Peers:
         if self.given:
             self.probes = self.given
             return self.given
-        targets = self.targets or await self._of_mesh(inputs)
+        targets = await self._meant(inputs) if self.targets else await self._of_mesh(inputs)
         if not targets:
             raise SourceError(
                 "no peer is known: Prometheus scrapes none, and the configuration lists none",
@@ -122,9 +126,20 @@ class Peers:
         """What was known when probing was stopped before its end; empty where it was not."""
         return () if self.probes or self._prober is None else self._prober.cut_short
 
+    async def _meant(self, inputs: Inputs) -> tuple[Target, ...]:
+        """What was named, nodes of the mesh known by their names and addresses. Prometheus is asked for them only where
+        a name is none of the configuration's: nothing else that is named needs it."""
+        nodes, pages = _listed(inputs.context), _pages(inputs.context)
+        if inputs.sources.prometheus is not None and any(_is_unknown(one, nodes) for one in self.targets):
+            with suppress(SourceError):
+                up = await inputs.sources.prometheus.instant(UP.selector(inputs.context.job))
+                nodes = list(join_roster(up.samples, {}, inputs.context).nodes.values())
+        found = [one for target in self.targets for one in meant(target, nodes, pages)]
+        return tuple(dict.fromkeys(found))
+
     async def _of_mesh(self, inputs: Inputs) -> tuple[Target, ...]:
         """The peers of the mesh: those that Prometheus has targets for, up or not, and those of the configuration."""
-        pages = {node.instance: node.url for node in inputs.context.nodes}
+        pages = _pages(inputs.context)
         targets = [(node, _target(node, pages)) for node in await self._nodes(inputs)]
         by_page = sum(1 for node, one in targets if not node.peer)
         if by_page:
@@ -137,7 +152,7 @@ class Peers:
 
     async def _nodes(self, inputs: Inputs) -> list[Node]:
         context, prometheus = inputs.context, inputs.sources.prometheus
-        listed = [Node(one.instance, one.name, one.role.lower(), peer=one.peer) for one in context.nodes]
+        listed = _listed(context)
         if prometheus is None:
             return listed
         try:
@@ -153,6 +168,34 @@ class Peers:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+
+def _listed(context: Context) -> list[Node]:
+    return [Node(one.instance, one.name, one.role.lower(), peer=one.peer) for one in context.nodes]
+
+
+def _pages(context: Context) -> dict[str, str]:
+    return {node.instance: node.url for node in context.nodes}
+
+
+def _is_unknown(target: Target, nodes: Sequence[Node]) -> bool:
+    """Whether it may be a node's name that is none of these nodes'."""
+    host = host_and_port(target.address)[0]
+    return not target.name and not target.url and is_word(host) and not nodes_meant(host, nodes)
+
+
+def meant(target: Target, nodes: Sequence[Node], pages: Mapping[str, str]) -> tuple[Target, ...]:
+    """The nodes that a target means by name, glob or address, with what is known of them; else the target as it is."""
+    if target.name or target.instance or target.url:
+        return (target,)
+    host, port = host_and_port(target.address)
+    for node in nodes:
+        if target.address in (node.peer, node.instance):
+            return (replace(_target(node, pages), address=target.address),)
+    named = nodes_meant(host, nodes)
+    if port:
+        return tuple(Target(address_of(one, port), one.name, one.role, one.instance) for one in named) or (target,)
+    return tuple(_target(one, pages) for one in named) or (target,)
 
 
 def _target(node: Node, pages: Mapping[str, str]) -> Target:

@@ -20,6 +20,7 @@ from meshdiag.context import CheckSettings, Context, NodeAddress
 from meshdiag.engine import Run, View, run_checks
 from meshdiag.model import Result, Table, Threshold, Verdict, at_most
 from meshdiag.sources import Sources
+from meshdiag.sources.certificates.endpoints import Wanted
 from meshdiag.sources.certificates.source import Certificates
 from meshdiag.views.certs import CertsView
 from tests.binaries import need
@@ -119,6 +120,22 @@ async def test_a_certificate_may_name_the_node_that_is_asked_by_number(tmp_path:
     verdicts = [one.verdict for one in results["certs.host"].findings]
     assert verdicts == [Verdict.FAIL], "the second node shows the first one's"
     assert "trainer-2" not in str(results["certs.host"].findings[0].labels["node"])
+
+
+async def test_a_node_s_certificate_is_held_against_the_mesh_s_roots_however_it_is_named(tmp_path: Path) -> None:
+    """By its name alone its peer port is meant; by its address it is the same node. Any other server goes by the
+    system's roots."""
+    with mesh([FINE], [FINE], [FINE]) as (memory, context, addresses):
+        typed = (Wanted("trainer-1:443"), Wanted(addresses[1]))
+        options = Options(typed, bare=frozenset({"trainer-1"}))
+        results, table = await ask(
+            memory, replace(context, peer_ca_file=roots(tmp_path)), "certs.chain", options=options
+        )
+        strangers, _ = await ask(memory, context, "certs.chain", options=Options((Wanted(addresses[2]),)))
+    assert table is not None
+    assert [row["places"] for row in table.rows] == [tuple(addresses[:2])]
+    assert results["certs.chain"].verdict is Verdict.PASS
+    assert strangers["certs.chain"].verdict is Verdict.FAIL
 
 
 async def test_the_metric_is_held_against_the_wire(tmp_path: Path) -> None:

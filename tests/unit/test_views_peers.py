@@ -144,3 +144,32 @@ def test_looks_add_up() -> None:
     for both in (joined(good, silent), joined(silent, good)):
         assert (both.sent, both.received, both.method) == (6, 3, Method.ICMP)
     assert joined(good, by_tcp) is by_tcp
+
+
+@pytest.mark.parametrize(
+    ("typed", "probed"),
+    [
+        ("a", Target("a:4001", "a", "trainer", "a:9091", "http://a:9091/metrics")),
+        ("?", Target("a:4001", "a", "trainer", "a:9091", "http://a:9091/metrics")),
+        ("a:22", Target("a:22", "a", "trainer", "a:9091")),
+        ("a:4001", Target("a:4001", "a", "trainer", "a:9091", "http://a:9091/metrics")),
+        ("stranger", Target("stranger")),
+    ],
+)
+async def test_a_node_is_known_by_its_name(typed: str, probed: Target) -> None:
+    """A name, a glob or an address of the configuration is that node, with its role and instance; what is none stays
+    as it was typed, whether or not Prometheus answers."""
+    probes, peers = Probes(), Peers(Plan(), CHECKS, (Target(typed),))
+    await peers.table(inputs(probes, prometheus=Broken(), nodes=LISTED))
+    assert probes.asked == [(probed,)]
+    assert peers.notes == []
+
+
+async def test_prometheus_knows_names_that_the_configuration_does_not() -> None:
+    """A glob is each node of which the name fits, once."""
+    memory = mesh(())
+    for name in ("one", "other"):
+        memory.add("up", f"{name}:9091", 1, peer_address=f"{name}:4001", node=name, role="trainer")
+    probes, peers = Probes(), Peers(Plan(), CHECKS, (Target("o*"), Target("one"), Target("10.0.0.9:1")))
+    await peers.table(inputs(probes, prometheus=memory, nodes=()))
+    assert [one.address for one in probes.asked[0]] == ["one:4001", "other:4001", "10.0.0.9:1"]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from meshdiag.checks.readings.certificates.commands import is_number, show_in_file, show_served
 from meshdiag.checks.readings.certificates.places import PEER_PORT, Place, places_of
+from meshdiag.checks.readings.naming import address_of, is_word, nodes_meant
 from meshdiag.checks.readings.roster import Node
 from meshdiag.context import CheckSettings
 from meshdiag.errors import SourceError, Trouble
 from meshdiag.model import Threshold, Verdict, at_least
+from meshdiag.sources.resolving import split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from meshdiag.checks.inputs import Inputs
     from meshdiag.checks.readings.certificates.judged import Judged
+    from meshdiag.context import Context
     from meshdiag.sources.certificates.certificate import Found
     from meshdiag.sources.certificates.endpoints import Wanted
 
@@ -33,7 +36,8 @@ WHOM = "whom the nodes trust is not known, and the system's roots do not vouch f
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a command was told: servers and paths (neither: all that the context knows), the moment to judge for (None:
-    now), days that should be left (None: as configured), the roots in a file, what opens PKCS#12 files."""
+    now), days that should be left (None: as configured), the roots in a file, what opens PKCS#12 files; ``bare`` are
+    the hosts of servers that were named without a port."""
 
     servers: tuple[Wanted, ...] = ()
     paths: tuple[str, ...] = ()
@@ -42,6 +46,7 @@ class Options:
     fail_days: float | None = None
     ca_file: Path | None = None
     password: bytes | None = field(default=None, repr=False)
+    bare: frozenset[str] = frozenset()
 
     @property
     def named(self) -> bool:
@@ -113,7 +118,7 @@ async def _look(inputs: Inputs, options: Options) -> Seen:
 async def _where(inputs: Inputs, options: Options) -> tuple[Sequence[Place], Sequence[str]]:
     """The servers and paths to look at. Raises ``SourceError`` where none is known."""
     if options.named:
-        return [Place(one) for one in dict.fromkeys(options.servers)], options.paths
+        return await _named(inputs, options), options.paths
     nodes, failed = await known_nodes(inputs)
     places, paths = places_of(inputs.context, nodes), inputs.context.certificates
     if places or paths:
@@ -124,6 +129,34 @@ async def _where(inputs: Inputs, options: Options) -> tuple[Sequence[Place], Seq
         source="certificates",
         hint="name them (meshdiag certs host:port cert.pem), or set peer of the nodes, or certificates of the context",
     )
+
+
+async def _named(inputs: Inputs, options: Options) -> list[Place]:
+    """The servers that the user named; those that belong to the mesh, by name or address, with what is known of them:
+    a node's certificate is held against the roots that nodes trust however it is named."""
+    context, hosts = inputs.context, [split_address(one.address)[0] for one in options.servers]
+    nodes = _listed(context)
+    if context.peer_ca_file or any(is_word(host) and not nodes_meant(host, nodes) for host in hosts):
+        nodes = (await known_nodes(inputs))[0]
+    known = {place.wanted.address: place for place in places_of(context, nodes)}
+    found = []
+    for wanted, host in zip(options.servers, hosts, strict=True):
+        if node := next(iter(nodes_meant(host, nodes)), None):
+            port = 0 if host in options.bare else split_address(wanted.address)[1]
+            wanted = replace(wanted, address=address_of(node, port))
+        place = known.get(wanted.address)
+        if place is not None:
+            pair = wanted.client_cert or place.wanted.client_cert
+            found.append(replace(place, wanted=replace(wanted, client_cert=pair)))
+        elif node is not None:
+            found.append(Place(wanted, "", node.instance, node.name, node.role))
+        else:
+            found.append(Place(wanted))
+    return list(dict.fromkeys(found))
+
+
+def _listed(context: Context) -> tuple[Node, ...]:
+    return tuple(Node(one.instance, one.name, one.role, peer=one.peer) for one in context.nodes)
 
 
 async def known_nodes(inputs: Inputs) -> tuple[tuple[Node, ...], SourceError | None]:
@@ -137,7 +170,7 @@ async def known_nodes(inputs: Inputs) -> tuple[tuple[Node, ...], SourceError | N
             failed = failed or error
         else:
             return tuple(roster.nodes.values()), None
-    return tuple(Node(one.instance, one.name, one.role, peer=one.peer) for one in inputs.context.nodes), failed
+    return _listed(inputs.context), failed
 
 
 def known_by_name(found: Found, place: Place) -> Found:
