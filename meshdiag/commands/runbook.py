@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECTION = "Look at the mesh"
 
 
-@click.group(short_help="The procedures: list and read them, offline.")
+@click.group(short_help="The procedures: list, read, check and run them.")
 def command() -> None:
     """The procedures that checks and alerts point to. They come with meshdiag and need no network.
 
@@ -23,6 +23,7 @@ def command() -> None:
     meshdiag runbook list
     meshdiag runbook show HighConsensusLatency
     meshdiag runbook show consensus.round-duration
+    meshdiag runbook check procedures/
     """
 
 
@@ -71,6 +72,23 @@ def show(which: str) -> None:
         _set(page)
     else:
         click.echo(page.text.strip())
+
+
+@command.command("check")
+@click.argument("places", metavar="[NAME|FILE|DIR]...", nargs=-1, shell_complete=complete_runbook)
+@click.pass_context
+def checking(ctx: click.Context, places: tuple[str, ...]) -> int:
+    """What is wrong with pages: file, line and a sentence each. Nothing of a page is run.
+
+    Dead links, checks, alerts and metrics that do not exist, queries and command lines that do not parse, steps that
+    expect nothing or would never be run. Without arguments: all pages. Alerts are those of the context's rule files,
+    or of the mesh's own rules.
+
+    Exit codes: 0 nothing is wrong, 1 something is, 64 there is no such page.
+    """
+    from meshdiag.commands._runbook_check import check_pages
+
+    return check_pages(ctx.find_root().command, ctx.obj, places)
 
 
 def _set(page: Page) -> None:

@@ -7,7 +7,7 @@ What follows is Markdown for a person.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from meshdiag.errors import ConfigError, UsageError
 from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PAGE_BYTES = 1024 * 1024
 """A larger file is not a page."""
@@ -40,6 +40,8 @@ class Page:
     checks: tuple[str, ...] = ()
     severity: str = "warning"
     owner: str = ""
+    key_lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each key of the front matter stands in the file."""
 
 
 def folder() -> Path:
@@ -86,6 +88,11 @@ def find(word: str, place: Path | None = None) -> Page:
     raise UsageError(f"no runbook, check or alert is called {word!r}", hint=hint)
 
 
+def open_file(path: Path) -> Page:
+    """The page in a file, wherever it lies. Raises ``ConfigError`` for one that cannot be used."""
+    return parse(path.stem, path, _load(path))
+
+
 def _load(path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -125,6 +132,7 @@ def parse(name: str, path: Path, source: str) -> Page:
         checks=tuple(matter.get("checks", ())),
         severity=severity,
         owner=str(matter.get("owner", "")),
+        key_lines={line.partition(":")[0].strip(): number for number, line in enumerate(lines[1:end], start=2)},
     )
 
 
