@@ -24,6 +24,7 @@ SERVER_VARIABLES = ("PROMETHEUS_URL", "ALERTMANAGER_URL")
 NEEDS = {
     "prometheus": "with Prometheus",
     "history": "with Prometheus",
+    "prometheus and alertmanager": "with Prometheus and Alertmanager",
     "logs": "from the logs",
     "wire": "on the peer port",
     "netns": "with --netns",

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from meshdiag.errors import MeshdiagError, UsageError
 from meshdiag.lab import SERVERS, asking
 from meshdiag.lab.alerting import active_alerts, as_posted
+from meshdiag.lab.faults.registry import BEGAN_AGO_S
 from meshdiag.lab.history import write_history
 from meshdiag.lab.network.namespaces import HOST
 from meshdiag.lab.nodes import LOOPBACK
+from meshdiag.lab.simulation import Watching
 from meshdiag.rules.builtin import mesh_rules_text
 
 if TYPE_CHECKING:
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 MORE_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 """Where packages put servers; not all of these are on everybody's PATH."""
 
+FAILING_RULE = """
+  - name: mesh-joins
+    rules:
+      - record: mesh:peers:share
+        expr: mesh_peer_count / on () group_left () mesh_peer_count
+"""
 FIRING_S = 20.0
 ATTEMPTS = 3
 BLACKBOX_PORT = 9115
@@ -104,20 +112,37 @@ async def start_servers(
     servers = _Servers(guard, network.observer.namespace if network else HOST)
     blackbox = await _blackboxes(servers, nodes, network) if "blackbox-exporter" in wanted else {}
     exporter = await servers.node_exporter() if "node-exporter" in wanted else None
-    alertmanager = await servers.alertmanager() if "alertmanager" in wanted else None
+    alertmanager = await _alertmanager(servers, mesh) if "alertmanager" in wanted else None
     now = time.time()
     alerts = active_alerts(mesh, nodes, job, now)
     due = [alert for alert in alerts if alert.fires_at <= now]
-    if alertmanager is not None:
+    if alertmanager is not None and Watching.NO_ALERTMANAGER not in mesh.watching:
         # Prometheus takes over once it has found its Alertmanager, five seconds after it started.
         until = now + (600 if "prometheus" in wanted else 86_400)
         await _post(servers.place, f"{alertmanager}/api/v2/alerts", list(as_posted(due, until)))
     prometheus = None
     if "prometheus" in wanted:
-        await asyncio.to_thread(_write_past, servers.directory / "history.txt", mesh, nodes, job, alerts, now)
-        prometheus = await servers.prometheus(scraping(nodes, job, exporter, alertmanager))
-        await _firing(servers.place, prometheus, due)
+        blind = Watching.BLIND in mesh.watching
+        end = now - BEGAN_AGO_S if blind else now
+        await asyncio.to_thread(_write_past, servers.directory / "history.txt", mesh, nodes, job, alerts, end)
+        prometheus = await servers.prometheus(scraping(nodes, job, exporter, alertmanager, blind=blind), rules_of(mesh))
+        await _firing(servers.place, prometheus, [] if blind else due)
+        if mesh.watching:
+            await _settled(servers.place, prometheus, alertmanager is not None)
     return Started(prometheus, alertmanager, exporter, blackbox)
+
+
+async def _alertmanager(servers: _Servers, mesh: Mesh) -> str:
+    """Start Alertmanager and return its address, which is one where nothing listens for the fault of that kind."""
+    if Watching.NO_ALERTMANAGER in mesh.watching:
+        return f"http://{LOOPBACK}:{asking.free_port(servers.place, LOOPBACK)}"
+    return await servers.alertmanager()
+
+
+def rules_of(mesh: Mesh) -> str:
+    """The rules that Prometheus is given: the mesh's own, and one that fails for the fault of that kind."""
+    rules = mesh_rules_text()
+    return rules + FAILING_RULE if Watching.BROKEN_RULE in mesh.watching else rules
 
 
 async def _blackboxes(servers: _Servers, nodes: Sequence[ServedNode], network: Network | None) -> dict[str, str]:
@@ -137,8 +162,11 @@ def _write_past(
         write_history(out, mesh, nodes, job, alerts, now)
 
 
-def scraping(nodes: Sequence[ServedNode], job: str, exporter: str | None, alertmanager: str | None) -> dict[str, Any]:
-    """Prometheus' configuration (JSON, which is YAML). The more nodes, the less often: two cores must do."""
+def scraping(
+    nodes: Sequence[ServedNode], job: str, exporter: str | None, alertmanager: str | None, *, blind: bool = False
+) -> dict[str, Any]:
+    """Prometheus' configuration (JSON, which is YAML). The more nodes, the less often: two cores must do. ``blind``: it
+    finds no nodes, because the file that lists them is gone."""
     interval = f"{min(15, max(2, len(nodes) // 66))}s"
     targets = [
         {
@@ -147,7 +175,8 @@ def scraping(nodes: Sequence[ServedNode], job: str, exporter: str | None, alertm
         }
         for node in nodes
     ]
-    jobs = [{"job_name": job, "static_configs": targets}]
+    found = {"file_sd_configs": [{"files": ["nodes.json"]}]} if blind else {"static_configs": targets}
+    jobs: list[dict[str, Any]] = [{"job_name": job, **found}]
     if exporter:
         jobs.append({"job_name": "node", "static_configs": [{"targets": [_address(exporter)], "labels": {}}]})
     alertmanagers = [{"static_configs": [{"targets": [_address(alertmanager)]}]}] if alertmanager else []
@@ -231,13 +260,13 @@ class _Servers:
         ]
         return await self._start(ALERTMANAGER, flags, "/-/ready")
 
-    async def prometheus(self, configuration: dict[str, Any]) -> str:
+    async def prometheus(self, configuration: dict[str, Any], rules: str) -> str:
         """Turn the history into blocks, start Prometheus upon them and return its address."""
         data = self.directory / "prometheus"
         past = self.directory / "history.txt"
         await self._make_blocks(past, data)
         past.unlink()
-        (self.directory / "rules.yml").write_text(mesh_rules_text(), encoding="utf-8")
+        (self.directory / "rules.yml").write_text(rules, encoding="utf-8")
         flags = [
             f"--config.file={self._write('prometheus.yml', configuration)}",
             f"--storage.tsdb.path={data}",
@@ -303,6 +332,21 @@ async def _firing(place: Place, prometheus: str, due: Sequence[ActiveAlert]) -> 
         wanted -= {
             (one["labels"]["alertname"], one["labels"].get("instance")) for one in alerts if one["state"] == "firing"
         }
+        await asyncio.sleep(asking.POLL_S * 2)
+
+
+async def _settled(place: Place, prometheus: str, alertmanager: bool) -> None:
+    """Wait until Prometheus has evaluated every group of rules and found its Alertmanager: only then a fault of these
+    is told from a server that has just started."""
+    deadline = time.monotonic() + FIRING_S
+    while time.monotonic() < deadline:
+        _status, body = await asking.request(place, "GET", f"{prometheus}/api/v1/rules")
+        groups = json.loads(body or b"{}").get("data", {}).get("groups", [])
+        _status, body = await asking.request(place, "GET", f"{prometheus}/api/v1/alertmanagers")
+        found = json.loads(body or b"{}").get("data", {}).get("activeAlertmanagers", [])
+        evaluated = groups and all(not one["lastEvaluation"].startswith("0001") for one in groups)
+        if evaluated and (found or not alertmanager):
+            return
         await asyncio.sleep(asking.POLL_S * 2)
 
 

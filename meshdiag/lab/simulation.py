@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import Enum
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,14 @@ class Family:
     def sole(self) -> Series:
         """Its first series, for families that have one."""
         return self.series[0]
+
+
+class Watching(Enum):
+    """What is broken in the servers that watch a mesh."""
+
+    BLIND = "Prometheus reads no node"
+    NO_ALERTMANAGER = "no Alertmanager listens"
+    BROKEN_RULE = "a rule cannot be evaluated"
 
 
 @dataclass(slots=True)
@@ -143,6 +152,7 @@ class Mesh:
     rounds: Rounds
     links: Links
     streams: list[Stream] = field(default_factory=list)
+    watching: set[Watching] = field(default_factory=set)
     _by_name: dict[str, Node] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

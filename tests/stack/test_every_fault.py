@@ -21,8 +21,9 @@ ASKS = {
 }
 COMMANDS = (("health",), ("consensus", "--slow"))
 FINE = ("pass", "skip")
-SHOWN = [name for name in FAULTS if name not in ("slow-peer", "lossy-peer")]
-"""Faults that metrics or logs tell of; those two are of links alone, and the tests of links look at them."""
+ELSEWHERE = {"slow-peer", "lossy-peer", "prometheus-stale", "alertmanager-unreachable", "rules-failing"}
+SHOWN = [name for name in FAULTS if name not in ELSEWHERE]
+"""Faults that the mesh's metrics or logs tell of; those of links and of the monitoring have tests of their own."""
 Said = dict[str, dict[str, str]]
 """What was said: verdict by node (or other subject), by check."""
 

@@ -6,7 +6,7 @@ takes; the modules' order is the order in which faults are put into a mesh.
 """
 
 # isort: off
-from meshdiag.lab.faults import nodes, capacity, links, consensus, learning, security, certificates, logs
+from meshdiag.lab.faults import nodes, capacity, links, consensus, learning, security, certificates, logs, monitoring
 
 # isort: on
 from meshdiag.lab.faults.registry import FAULTS, Expectation, Fault, Injected, find_fault, inject
@@ -24,6 +24,7 @@ __all__ = [
     "learning",
     "links",
     "logs",
+    "monitoring",
     "nodes",
     "security",
 ]

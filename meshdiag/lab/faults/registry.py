@@ -31,9 +31,9 @@ class Expectation:
     """What a check should say: its verdict, on which nodes (names; none means the mesh as a whole).
 
     ``needs`` is what the check must be able to ask for it: ``metrics``, ``prometheus``, ``history`` (Prometheus
-    with a past), ``logs``, ``wire`` (a look at the nodes' peer ports), ``netns`` (a network of the lab's own) or
-    ``views`` (the same, seen by the nodes' own exporters). An expectation that is not ``certain`` may be said and
-    need not.
+    with a past), ``prometheus and alertmanager``, ``grafana``, ``logs``, ``wire`` (a look at the nodes' peer ports),
+    ``netns`` (a network of the lab's own) or ``views`` (the same, seen by the nodes' own exporters). An expectation
+    that is not ``certain`` may be said and need not.
     """
 
     check: str
