@@ -158,6 +158,8 @@ def _search(job: Job) -> int:
     if job.flags.explain:
         _explain(job, files)
     if interrupted:
+        if _sums_up(job.flags):
+            say("interrupted: a summary needs the whole; --since narrows it")
         return ExitCode.INTERRUPTED
     return _judge(job, files, kept)
 

@@ -443,6 +443,24 @@ def test_ctrl_c_prints_what_there_is(tmp_path):
     assert out == "" or out.startswith(text_line(0))
 
 
+def test_a_summary_that_is_interrupted_says_that_there_is_none(tmp_path):
+    """Interrupted before the end, ``--count`` prints no number that would pass for one of the whole."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "meshdiag", "logs", str(pipe), "--count"],
+        env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pipe.open("w") as writer:
+        writer.write("".join(f"{text_line(n)}\n" for n in range(2000)))
+        writer.flush()
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert "interrupted" in err
+
+
 def test_follow_goes_on_until_ctrl_c(text):
     """--follow prints the last lines asked for, then each new one at once."""
     process = subprocess.Popen(
