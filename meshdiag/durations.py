@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
+_WORD = re.compile(r"(?<=[\d\s])(?:sec(?:ond)?s?|min(?:ute)?s?|h(?:ou)?rs?|days?|weeks?)(?![a-z])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _CLOCK = re.compile(r"(?:(today|yesterday)[\sT]+)?(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _EPOCH = re.compile(r"\d{9,11}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")
@@ -26,14 +27,14 @@ MOMENT_EXAMPLES = "write 2026-01-31T03:12:00Z, 1769829120, '15m ago', 03:12 or '
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read ``5s``, ``15m``, ``6h``, ``2d``, ``1w``, ``250ms`` or several in a row (``1h30m``).
+    """Read ``5s``, ``15m``, ``6h``, ``2d``, ``1w``, ``250ms``, in words ``10 minutes``, or several in a row (``1h30m``).
 
     Raises ``UsageError`` for anything else, for zero and for more than ten years.
     """
-    body = text.strip().lower()
+    body = _WORD.sub(lambda word: word[0][0], text.strip().lower())
     if len(body) > 64 or not body.isascii() or not _WHOLE.fullmatch(body):
         hint = f"did you mean {body}s? {DURATION_EXAMPLES}" if re.fullmatch(r"\d{1,9}", body) else DURATION_EXAMPLES
-        raise UsageError(f"{_shown(text)} is not a duration", hint=hint)
+        raise UsageError(f"{_shown(text.strip())} is not a duration", hint=hint)
     seconds = sum(float(number) * UNIT_SECONDS[unit] for number, unit in _PART.findall(body))
     if not 0 < seconds <= _LONGEST.total_seconds():
         raise UsageError(f"the duration {_shown(text)} is nothing, or more than ten years", hint=DURATION_EXAMPLES)

@@ -37,6 +37,9 @@ def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("250ms", 0.25),
         (" 1H 30M ", 5400),
         ("1.5h", 5400),
+        ("10 minutes", 600),
+        ("1 hour 30 mins", 5400),
+        ("2 Days", 172800),
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
@@ -69,6 +72,7 @@ def test_durations_come_back(seconds: int) -> None:
     [
         ("now", "2026-03-10T12:00:00"),
         ("15m ago", "2026-03-10T11:45:00"),
+        ("15 minutes ago", "2026-03-10T11:45:00"),
         ("2026-01-31T03:12:00Z", "2026-01-31T03:12:00"),
         ("2026-01-31T03:12:00+01:00", "2026-01-31T02:12:00"),
         ("2026-01-31 03:12", "2026-01-31T02:12:00"),
