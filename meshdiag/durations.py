@@ -27,7 +27,7 @@ MOMENT_EXAMPLES = "write 2026-01-31T03:12:00Z, 1769829120, '15m ago', 03:12 or '
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read ``5s``, ``15m``, ``6h``, ``2d``, ``1w``, ``250ms``, in words ``10 minutes``, or several in a row (``1h30m``).
+    """Read ``5s``, ``15m``, ``6h``, ``2d``, ``1w``, ``250ms``, ``10 minutes`` or several in a row (``1h30m``).
 
     Raises ``UsageError`` for anything else, for zero and for more than ten years.
     """
