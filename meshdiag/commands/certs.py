@@ -107,12 +107,25 @@ def _told(check: Check, options: Options) -> Check:
 
 
 def _pair(cert: Path | None, key: Path | None) -> tuple[str, str] | None:
-    """The files of a client certificate and its key. Raises ``UsageError`` for a key alone."""
+    """The files of a client certificate and its key. Raises ``UsageError`` for a key alone, and for files that are no
+    such pair."""
     from meshdiag.errors import UsageError
 
-    if cert is None and key is not None:
-        raise UsageError("--client-key needs --client-cert beside it")
-    return None if cert is None else (str(cert), str(key or cert))
+    if cert is None:
+        if key is not None:
+            raise UsageError("--client-key needs --client-cert beside it")
+        return None
+    from meshdiag.sources.certificates.handshake import looking_context
+
+    pair = str(cert), str(key or cert)
+    try:
+        looking_context(client_cert=pair)
+    except OSError as error:  # ssl.SSLError is one
+        missing = next((path for path in (cert, key or cert) if not path.is_file()), None)
+        said = f"there is no file {missing}" if missing else "no PEM certificate with its key, without a password"
+        hint = "" if missing or key else "where the key is in a file of its own, name that with --client-key"
+        raise UsageError(f"the client certificate {cert} cannot be used: {said}", hint=hint) from error
+    return pair
 
 
 def _roots(ca_file: Path | None) -> Path | None:

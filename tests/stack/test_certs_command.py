@@ -173,6 +173,8 @@ def test_named_targets_are_all_that_is_looked_at(tmp_path: Path) -> None:
         (("x:99999",), "not host:port"),
         (("--ca-file", "/nonexistent.pem"), "no root can be read"),
         (("--client-key", "k.pem", "x:1"), "--client-cert"),
+        (("--client-cert", "/nonexistent.pem", "x:1"), "there is no file"),
+        (("--client-cert", __file__, "x:1"), "no PEM certificate with its key"),
         (("--password-file", "/nonexistent/file", "x.p12"), "cannot be read"),
         (("--server-name", "x"), "none is named"),
     ],

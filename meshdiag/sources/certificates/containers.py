@@ -186,8 +186,9 @@ def _read_pkcs12(data: bytes, password: bytes | None) -> Contents:
             return Contents("pkcs12", read_certificates(ders[:MOST_CERTIFICATES]))
     if "nvalid password" not in refused:
         return Contents("pkcs12", (Malformed(refused),))
-    said = "it needs a password" if password is None else "the password is wrong, or the file is damaged"
-    return Contents("pkcs12", trouble=f"a PKCS#12 file: {said}")
+    if password is None:
+        return Contents("pkcs12", trouble="the PKCS#12 file needs a password: --password-file FILE")
+    return Contents("pkcs12", trouble="the password is wrong: the PKCS#12 file does not open, or is damaged")
 
 
 def _rounds(data: bytes, depth: int = 24) -> int:

@@ -74,11 +74,11 @@ def dates(certificate: Certificate, bounds: Bounds) -> Iterator[Problem]:
 
 
 def span(days: float) -> str:
-    """``12 days``, ``5 hours``, ``10 minutes``: whole ones, rounded down."""
+    """``12 days``, ``5 hours``, ``10 minutes``: whole ones, rounded as the numbers of tables are."""
     for seconds, word in ((DAY_S, "day"), (3600.0, "hour")):
-        if (count := int(days * DAY_S / seconds)) >= 2:
-            return f"{count:,} {word}s"
-    minutes = int(days * DAY_S / 60)
+        if (count := days * DAY_S / seconds) >= 2:
+            return f"{round(count):,} {word}s"
+    minutes = round(days * DAY_S / 60)
     return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
