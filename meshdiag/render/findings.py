@@ -29,8 +29,8 @@ WHOLE = "mesh"
 WIDEST_NAME = 26
 """A longer name takes a line of its own, rather than the room of every other line."""
 ROOM_FOR_WORDS = 26
-_WORDS = re.compile(r"[^\W_]+")
 """With less room than this beside the numbers, the message goes below them."""
+_WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +155,16 @@ def _finish(page: Page, line: Text, margin: int, message: str) -> None:
         page.prose(words, margin + 2)
     elif not message:
         page.add(line)
-    elif room >= min(words.cell_len, ROOM_FOR_WORDS):
+    elif room >= min(words.cell_len, ROOM_FOR_WORDS) and not _is_a_column(words, room, page.width - margin - 2):
         page.prose(words, lead=line.append(GAP))
     else:
         page.add(line)
         page.prose(words, margin + 2)
+
+
+def _is_a_column(words: Text, beside: int, below: int) -> bool:
+    """Whether a message would run down the page beside a long name: below it takes fewer lines, its own included."""
+    return -(-words.cell_len // beside) > -(-words.cell_len // below) + 1
 
 
 def _room_for(row: Row, widths: Widths, width: int) -> bool:

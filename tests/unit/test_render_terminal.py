@@ -380,3 +380,15 @@ def test_messages_beside_the_numbers_line_up_whatever_the_age() -> None:
     result = Result("peers.x", "T", Verdict.WARN, "two", found)
     lines = page(Report("health", "x", reports.NOW, results=(result,)), width=140).splitlines()
     assert len({line.index("the connection") for line in lines if "the connection" in line}) == 1
+
+
+def test_a_long_message_does_not_run_down_beside_a_long_name() -> None:
+    """It goes below the name, over the width of the page, where that takes fewer lines."""
+    place = "certificates/of/a/folder/far/down/node.pem"
+    message = "it is signed by itself and not among the roots of the system: nobody but who pins it can trust it"
+    findings = (Finding(place, Verdict.WARN, message), Finding("b.pem", Verdict.WARN, "another"))
+    result = replace(reports.mixed().results[0], verdict=Verdict.WARN, findings=findings, summary="two")
+    lines = page(replace(reports.mixed(), results=(result,))).splitlines()
+    where = lines.index(f"    {place}")
+    assert [line[:6] for line in lines[where + 1 : where + 3]] == ["      ", "      "]
+    assert " ".join("".join(line + " " for line in lines[where + 1 : where + 3]).split()) == message
