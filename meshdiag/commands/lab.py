@@ -48,7 +48,8 @@ def _lab_options(run: Callable[..., int]) -> Callable[..., int]:
             click.option("--fault", "faults", multiple=True, metavar="NAME", shell_complete=_complete_fault,
                          help="A fault to switch on (repeatable); 'meshdiag lab faults' lists them."),
             click.option("--with", "servers", multiple=True, metavar="SERVER,…", shell_complete=_complete_server,
-                         help="Real servers to start: prometheus, alertmanager, node-exporter, blackbox-exporter."),
+                         help="Servers to start: prometheus, alertmanager, node-exporter, blackbox-exporter, all real;"
+                              " grafana, a small stand-in."),
             click.option("--history", type=Duration(), default="1h", show_default=True,
                          help="How much of the past Prometheus and the logs hold (logs: 30m to 6h)."),
             click.option("--netns", is_flag=True,

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 CONTEXT = "lab"
 JOB = "agent-mesh"
-SERVERS = ("prometheus", "alertmanager", "node-exporter", "blackbox-exporter")
+SERVERS = ("prometheus", "alertmanager", "node-exporter", "blackbox-exporter", "grafana")
+"""What ``--with`` takes: real servers, and a small stand-in for Grafana, which Debian does not package."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
-    """What a lab should be. ``with_`` names real servers (of ``SERVERS``), ``faults`` those of ``lab faults``;
+    """What a lab should be. ``with_`` names servers (of ``SERVERS``), ``faults`` those of ``lab faults``;
     ``history_s`` is how much of the past Prometheus and the logs are given. With ``netns`` every node has a network
     namespace and an address of its own. Equal options (and seed) give an equal mesh."""
 
@@ -64,6 +65,7 @@ class Lab:
     prometheus_url: str | None = None
     alertmanager_url: str | None = None
     node_exporter_url: str | None = None
+    grafana_url: str | None = None
     network: Network | None = field(default=None, repr=False)
 
     @property
@@ -106,9 +108,11 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
     from contextlib import AsyncExitStack
 
     from meshdiag.lab.certificates import Authority
+    from meshdiag.lab.grafana import GrafanaStandIn
     from meshdiag.lab.guard import Guard
     from meshdiag.lab.journals import Journals
     from meshdiag.lab.network.machines import Network, check_size
+    from meshdiag.lab.network.namespaces import HOST
     from meshdiag.lab.nodes import NodeServers
     from meshdiag.lab.servers import check_servers, start_servers
 
@@ -131,6 +135,11 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
         stack.push_async_callback(journals.close)
         journals.start()
         servers = await start_servers(options.with_, mesh, nodes.nodes, guard, JOB, network)
+        place = network.observer.namespace if network else HOST
+        grafana = GrafanaStandIn(mesh, place, servers.prometheus_url or "") if "grafana" in options.with_ else None
+        if grafana:
+            stack.push_async_callback(grafana.close)
+            await grafana.start()
         if network:
             network.ready()
         config_file = guard.directory / "meshdiag.toml"
@@ -146,6 +155,7 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
             servers.prometheus_url,
             servers.alertmanager_url,
             servers.node_exporter_url,
+            grafana.url if grafana else None,
             network,
         )
         from meshdiag.lab.configuration import write_configuration

@@ -23,7 +23,8 @@ async def request(place: Place, method: str, url: str, body: bytes = b"") -> tup
     except OSError:
         return 0, b""
     try:
-        head = f"{method} {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n"
+        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        head = f"{method} {target} HTTP/1.0\r\nHost: {parts.netloc}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         answer = await reader.read()

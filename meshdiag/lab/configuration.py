@@ -36,8 +36,8 @@ def write_configuration(lab: Lab, logs: Iterable[Path]) -> None:
 def _settings(lab: Lab, logs: Iterable[Path]) -> str:
     from meshdiag.lab import CONTEXT, JOB
 
-    servers = {"prometheus": lab.prometheus_url, "alertmanager": lab.alertmanager_url}
-    off = [name for name in (*servers, "grafana", "loki", "jaeger") if not servers.get(name)]
+    servers = {"prometheus": lab.prometheus_url, "alertmanager": lab.alertmanager_url, "grafana": lab.grafana_url}
+    off = [name for name in (*servers, "loki", "jaeger") if not servers.get(name)]
     lines = [
         f"default_context = {_text(CONTEXT)}",
         "",

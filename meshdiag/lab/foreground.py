@@ -25,6 +25,7 @@ NEEDS = {
     "prometheus": "with Prometheus",
     "history": "with Prometheus",
     "prometheus and alertmanager": "with Prometheus and Alertmanager",
+    "grafana": "with Prometheus and Grafana",
     "logs": "from the logs",
     "wire": "on the peer port",
     "netns": "with --netns",
@@ -135,6 +136,7 @@ def describe_lab(lab: Lab) -> Iterator[str]:
         ("Prometheus", lab.prometheus_url),
         ("Alertmanager", lab.alertmanager_url),
         ("node_exporter", lab.node_exporter_url),
+        ("Grafana", lab.grafana_url),
     ):
         if url:
             yield f"{name:<13}  {url}"

@@ -107,7 +107,7 @@ class NodeServers:
         """Listen at a site's addresses and return the first of them with its port; a dead node's are bound but
         refuse."""
         for address in site.addresses:
-            bound = _bound(site.place, address, port)
+            bound = bound_socket(site.place, address, port)
             port = int(bound.getsockname()[1])
             if node.is_down:
                 self._reserved.append(bound)
@@ -126,7 +126,7 @@ class NodeServers:
             self._connections.discard(transport)
 
 
-def _bound(place: Place, address: str, port: int) -> socket.socket:
+def bound_socket(place: Place, address: str, port: int) -> socket.socket:
     """A socket that has an address of a place, and that stays there."""
     with place.entered():
         bound = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)

@@ -22,7 +22,7 @@ from meshdiag.lab.simulation import Watching
 from meshdiag.rules.builtin import mesh_rules_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from meshdiag.lab.alerting import ActiveAlert
@@ -60,7 +60,7 @@ ALERTMANAGER = Program(("prometheus-alertmanager", "alertmanager"), "prometheus-
 NODE_EXPORTER = Program(("prometheus-node-exporter", "node_exporter"), "prometheus-node-exporter")
 BLACKBOX_EXPORTER = Program(("prometheus-blackbox-exporter", "blackbox_exporter"), "prometheus-blackbox-exporter")
 PROGRAMS = dict(
-    zip(SERVERS, ((PROMETHEUS, PROMTOOL), (ALERTMANAGER,), (NODE_EXPORTER,), (BLACKBOX_EXPORTER,)), strict=True)
+    zip(SERVERS, ((PROMETHEUS, PROMTOOL), (ALERTMANAGER,), (NODE_EXPORTER,), (BLACKBOX_EXPORTER,), ()), strict=True)
 )
 """The programs behind each name that ``--with`` takes."""
 
@@ -76,13 +76,15 @@ class Started:
     blackbox: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_servers(names: Iterable[str]) -> None:
+def check_servers(names: Collection[str]) -> None:
     """Raise ``UsageError`` for a server that the lab does not know or whose program is not installed."""
     for name in names:
         if name not in PROGRAMS:
             raise UsageError(f"the lab has no server called {name!r}", hint=f"it has {', '.join(PROGRAMS)}")
         for program in PROGRAMS[name]:
             find_program(program)
+    if "grafana" in names and "prometheus" not in names:
+        raise UsageError("the lab's Grafana shows what Prometheus has", hint="--with prometheus,grafana")
 
 
 def find_program(program: Program) -> str:

@@ -83,6 +83,7 @@ class Watching(Enum):
     BLIND = "Prometheus reads no node"
     NO_ALERTMANAGER = "no Alertmanager listens"
     BROKEN_RULE = "a rule cannot be evaluated"
+    BROKEN_DATASOURCE = "Grafana's datasource names a port where nobody listens"
 
 
 @dataclass(slots=True)

@@ -21,8 +21,9 @@ ASKS = {
 }
 COMMANDS = (("health",), ("consensus", "--slow"))
 FINE = ("pass", "skip")
-ELSEWHERE = {"slow-peer", "lossy-peer", "prometheus-stale", "alertmanager-unreachable", "rules-failing"}
-SHOWN = [name for name in FAULTS if name not in ELSEWHERE]
+LINKS = {"slow-peer", "lossy-peer"}
+MONITORING = {"prometheus-stale", "alertmanager-unreachable", "rules-failing", "grafana-datasource-broken"}
+SHOWN = [name for name in FAULTS if name not in LINKS | MONITORING]
 """Faults that the mesh's metrics or logs tell of; those of links and of the monitoring have tests of their own."""
 Said = dict[str, dict[str, str]]
 """What was said: verdict by node (or other subject), by check."""

@@ -28,6 +28,26 @@ def test_a_fault_of_the_servers_is_found_by_stack(fault: str) -> None:
     assert {check: verdict for check, verdict in said.items() if verdict not in FINE and check not in expected} == {}
 
 
+@pytest.mark.parametrize("fault", ["grafana-datasource-broken", None])
+def test_a_broken_datasource_is_found_by_dashboards(fault: str | None) -> None:
+    """Grafana answers and its dashboard is there, and the datasource is what is broken; without the fault all is well,
+    the dashboard's queries included, which are asked of Prometheus itself either way."""
+    need("prometheus")
+    options = LabOptions(faults=(fault,) if fault else (), with_=("prometheus", "grafana"))
+    with lab_in_background(options) as lab:
+        ran = run("dashboards", "--skip", "grafana.process", "-o", "json", environment=lab.environment)
+        listed = run("dashboards", "list", "-o", "json", environment=lab.environment).report["data"]
+        board = run("dashboards", "check", "-o", "json", environment=lab.environment)
+    expected = {one.check: str(one.verdict) for one in lab.expects}
+    assert ran.verdicts == {"grafana.health": "pass", "grafana.datasources": "pass"} | expected
+    assert [one["uid"] for one in listed] == ["mesh-overview"]
+    assert {row["panel"]: row["verdict"] for row in board.report["data"]} == dict.fromkeys(
+        ("Nodes", "Peers", "Failed rounds", "Memory"), "pass"
+    )
+    if fault:
+        assert "502" in ran.stdout and "refused" in ran.stdout, "neither Grafana nor this machine reaches it"
+
+
 def test_a_blind_prometheus_is_not_a_well_mesh() -> None:
     """Samples that are 25 minutes old make no verdict on a node: unknown, and said to be stale."""
     need("prometheus")

@@ -124,7 +124,7 @@ def test_addresses_of_another_mesh_do_not_lead_out_of_the_lab(monkeypatch: pytes
     [
         (["run", "--fault", "byzantin", "--", "true"], "did you mean byzantine"),
         (["run", "--nodes", "3", "--", "true"], "4 to 2000 nodes"),
-        (["run", "--with", "grafana", "--", "true"], "no server called 'grafana'"),
+        (["run", "--with", "zipkin", "--", "true"], "no server called 'zipkin'"),
         (["run", "--history", "soon", "--", "true"], "not a duration"),
         (["run", "--", "/no/such/program"], "could not be started"),
         (["run"], "Missing argument"),

@@ -49,3 +49,13 @@ def alertmanager_unreachable(mesh: Mesh, _hit: Sequence[Node], _onset: float) ->
 def rules_failing(mesh: Mesh, _hit: Sequence[Node], _onset: float) -> list[Expectation]:
     mesh.watching.add(Watching.BROKEN_RULE)
     return [Expectation("prometheus.rules", Verdict.FAIL, needs="prometheus")]
+
+
+@fault(
+    "grafana-datasource-broken",
+    "Grafana's datasource names a port where nobody listens: dashboards load, and every panel is empty.",
+    hits=0,
+)
+def grafana_datasource_broken(mesh: Mesh, _hit: Sequence[Node], _onset: float) -> list[Expectation]:
+    mesh.watching.add(Watching.BROKEN_DATASOURCE)
+    return [Expectation("grafana.datasources", Verdict.FAIL, needs="grafana")]
