@@ -235,6 +235,12 @@ def test_a_level_word_in_a_message_is_no_level() -> None:
         (b"[ERROR] InnoDB: full", Level.ERROR, "InnoDB: full"),
         (b"<warn>  [1748736000.1] device lost", Level.WARN, "[1748736000.1] device lost"),
         (b"[5-1] FATAL:  out of slots", Level.FATAL, "out of slots"),
+        (b"ERROR bad thing", Level.ERROR, "bad thing"),
+        (b"2025-06-01T00:00:00.123Z WARN bad thing", Level.WARN, "bad thing"),
+        (b"2025-06-01 00:00:00,123 [ERROR] bad thing", Level.ERROR, "bad thing"),
+        (b"2025-06-01 00:00:00,123 said", None, "2025-06-01 00:00:00,123 said"),
+        (b"ERRORS are fine", None, "ERRORS are fine"),
+        (b"Error is a word here", None, "Error is a word here"),
         (b"ALERT exited abnormally with [1]", None, "ALERT exited abnormally with [1]"),
         (b"Error counts are fine: none", None, "Error counts are fine: none"),
         (b"disk error: none", None, "disk error: none"),
@@ -245,8 +251,8 @@ def test_a_level_word_in_a_message_is_no_level() -> None:
 def test_plain_syslog_states_a_level_where_it_begins_the_message(
     said: bytes, level: Level | None, message: str
 ) -> None:
-    """Without a priority, a level word that a colon or brackets set apart at the message's beginning is the level, in
-    either of syslog's times; a word of the sentence is none, and a priority that is there counts alone."""
+    """Without a priority, a level word that a colon, brackets or capitals set apart at the message's beginning is the
+    level, in either of syslog's times; a word of the sentence is none, and a priority that is there counts alone."""
     for head in (b"Jun  1 00:00:00 host sshd[1]: ", b"2025-06-01T00:00:00.123456+00:00 host sshd[1]: "):
         lines = [head + b"session opened", head + said]
         record = detect(lines, HINTS).parse(lines[1])

@@ -25,6 +25,8 @@ _SHORT = {
     b"Em": Level.FATAL, b"Al": Level.FATAL, b"Cr": Level.FATAL, b"Er": Level.ERROR, b"Wa": Level.WARN,
     b"No": Level.INFO, b"In": Level.INFO, b"Db": Level.DEBUG,
 }  # fmt: skip
+_ALONE = rb"(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)"
+"""Words that nothing need set apart: no sentence begins with one in capitals (``ALERT exited abnormally`` does)."""
 _HOST = rb" (?P<node>[^\s:\[\]()]{1,255}) "
 _APP = rb"(?:(?P<component>[A-Za-z_/(][^\[\n:]{0,80}?)(?:\[\d{1,10}\])?(?: \([^)\n]{0,120}\))?: ?)?"
 
@@ -44,7 +46,8 @@ def _pri_marks(before: bytes, after: bytes) -> Mapping[Level, tuple[bytes, ...]]
 
 def _bsd(name: str, shape: Shape, *, pri: bool) -> Header:
     """Syslog's older form. Where the priority is not written (in most files), a level is what a message begins with and
-    a colon or brackets set apart, as ``error: …`` of OpenSSH; a word of the sentence is none."""
+    a colon or brackets set apart, as ``error: …`` of OpenSSH, or one of the capitals that programs' own loggers write
+    (``_ALONE``), also behind a time of their own; a word of the sentence is none."""
     if pri:
         time = rb"<(?P<level>\d{1,3})>" + shape.pattern
         rest = rb"(?:" + _HOST + _APP + rb")?"
@@ -52,7 +55,9 @@ def _bsd(name: str, shape: Shape, *, pri: bool) -> Header:
     levels = _level_words(EVERY_STYLE)
     words = b"|".join(sorted(levels, reverse=True))
     number = rb"(?:\[ {0,12}[\d.-]{1,20}\] {1,2})?"  # the kernel's clock, PostgreSQL's count
-    stated = rb"(?:" + number + rb"(?P<open>[\[<(])?(?P<level>" + words + rb")(?(open)[\]>)]:?|:)(?=\s|\Z))?"
+    own = rb"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S{0,16} {1,2})?"
+    word = rb"(?P<open>[\[<(])?(?P<level>" + words + rb")(?(alone)|(?(open)[\]>)]:?|:))(?=\s|\Z)"
+    stated = rb"(?:" + number + own + rb"(?P<alone>(?=" + _ALONE + rb"\s))?" + word + rb")?"
     rest = rb"(?:" + _HOST + _APP + stated + rb")?"
     return Header(name, shape.pattern, shape, rest, levels, word_marks(EVERY_STYLE), qualified=False)
 
