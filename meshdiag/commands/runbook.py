@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from meshdiag.commands._completions import complete_runbook
+from meshdiag.commands._options import shared_flags
 
 if TYPE_CHECKING:
+    from meshdiag.commands._options import Flags
+    from meshdiag.commands._runbook_run import Record
     from meshdiag.runbook.library import Page
 
 SECTION = "Look at the mesh"
@@ -23,6 +26,7 @@ def command() -> None:
     meshdiag runbook list
     meshdiag runbook show HighConsensusLatency
     meshdiag runbook show consensus.round-duration
+    meshdiag runbook run slow-consensus
     meshdiag runbook check procedures/
     """
 
@@ -74,6 +78,56 @@ def show(which: str) -> None:
         click.echo(page.text.strip())
 
 
+@command.command("run")
+@click.argument("which", metavar="NAME|CHECK|ALERT|FILE", shell_complete=complete_runbook)
+@click.option("--pause", is_flag=True, help="Wait for a key between sections.")
+@shared_flags(formats=("table", "md", "json"), checks=False)
+@click.pass_context
+def running(ctx: click.Context, flags: Flags, which: str, pause: bool) -> int:
+    """Go through a page section by section: its prose, and beside each step the verdict of now.
+
+    Steps only look. They are command lines of meshdiag, each in a process of its own and never in a shell, checks,
+    queries with a range of what is fine, and searches of logs. What would try, send or change something, or go on for
+    ever, is left to you; other blocks are shown and never run. --deadline is that of each step. The worst verdict is
+    the run's, and its exit code.
+
+    \b
+    Examples:
+      meshdiag runbook run slow-consensus
+      meshdiag runbook run HighMemoryUsage --pause
+      meshdiag runbook run node-down -o md > incident.md
+    """
+    from pathlib import Path
+
+    from meshdiag.commands._runbook_run import Walk
+    from meshdiag.commands._runbook_show import Quiet, Terminal
+    from meshdiag.errors import UsageError
+    from meshdiag.runbook import library
+
+    if pause and not (sys.stdin.isatty() and flags.format == "table"):
+        raise UsageError("--pause waits for a key, so it needs a terminal and the format table")
+    page = library.open_file(Path(which)) if which.endswith(".md") else library.find(which)
+    screen = Terminal(pause) if flags.format == "table" and not flags.quiet else Quiet()
+    record = Walk(ctx.find_root().command, ctx.obj, flags, page, screen).run()
+    return _told(record, flags)
+
+
+def _told(record: Record, flags: Flags) -> int:
+    """Print what is left to print of a run, and give its exit code."""
+    from meshdiag.commands._run import show
+
+    if flags.format != "md":
+        if flags.format == "table" and not flags.quiet:
+            click.echo("\n" + "-" * 40)
+        return show(record.report, flags, interrupted=record.interrupted)
+    from meshdiag.commands._runbook_record import as_markdown
+    from meshdiag.model import ExitCode, Verdict
+    from meshdiag.render.safe import encodable
+
+    click.echo(encodable(as_markdown(record), sys.stdout.encoding or "utf-8"), nl=False)
+    return ExitCode.INTERRUPTED if record.interrupted else ExitCode.of(record.report.verdict, Verdict(flags.fail_on))
+
+
 @command.command("check")
 @click.argument("places", metavar="[NAME|FILE|DIR]...", nargs=-1, shell_complete=complete_runbook)
 @click.pass_context
@@ -93,14 +147,11 @@ def checking(ctx: click.Context, places: tuple[str, ...]) -> int:
 
 def _set(page: Page) -> None:
     """A page for a person's eyes."""
-    from rich.markdown import Markdown
-
-    from meshdiag.render.safe import one_line
+    from meshdiag.commands._runbook_show import set_markdown
     from meshdiag.render.terminal import make_console
 
     console = make_console(sys.stdout)
-    harmless = "\n".join(one_line(line, None) if line.strip() else "" for line in page.text.splitlines())
-    console.print(Markdown(harmless, hyperlinks=False, code_theme="ansi_dark"))
+    set_markdown(console, page.text)
     answers = [*page.alerts, *page.checks]
     owner = f" · owner {page.owner}" if page.owner else ""
     console.print(f"{page.name} · {page.severity}{owner} · answers {', '.join(answers)}", style="dim", markup=False)

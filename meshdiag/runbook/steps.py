@@ -69,11 +69,14 @@ class Line:
     @property
     def text(self) -> str:
         """As a person types it."""
-        return shlex.join(("meshdiag", *(("health",) if self.checks else ()), *self._typed))
+        return shlex.join(("meshdiag", *self.typed))
 
     @property
-    def _typed(self) -> tuple[str, ...]:
-        return tuple(word for id_ in self.words for word in ("--only", id_)) if self.checks else self.words
+    def typed(self) -> tuple[str, ...]:
+        """The command line in words, without the program's name."""
+        if not self.checks:
+            return self.words
+        return ("health", *(word for id_ in self.words for word in ("--only", id_)))
 
 
 @dataclass(frozen=True, slots=True)
