@@ -113,13 +113,16 @@ async def test_without_the_meshs_roots_it_is_not_known_whom_the_nodes_trust() ->
 
 
 async def test_a_certificate_may_name_the_node_that_is_asked_by_number(tmp_path: Path) -> None:
-    """A peer address is a number as a rule; a certificate for the node's name is the node's."""
+    """A peer address is a number as a rule; a certificate for the node's name is the node's. Of two nodes that show it
+    the other one is named, with the command that asks that one."""
     by_name = ROOT.issue("x", sans=["trainer-1"])
-    with mesh([by_name], [by_name]) as (memory, context, _addresses):
+    with mesh([by_name], [by_name]) as (memory, context, addresses):
         results, _ = await ask(memory, replace(context, peer_ca_file=roots(tmp_path)), "certs.host")
-    verdicts = [one.verdict for one in results["certs.host"].findings]
-    assert verdicts == [Verdict.FAIL], "the second node shows the first one's"
-    assert "trainer-2" not in str(results["certs.host"].findings[0].labels["node"])
+    (found,) = results["certs.host"].findings
+    assert (found.verdict, found.labels["node"]) == (Verdict.FAIL, "trainer-2"), "it shows the first one's"
+    assert found.subject == addresses[1]
+    assert "more place" not in found.message and not found.message.startswith("at ")
+    assert addresses[1] in results["certs.host"].evidence[0].command
 
 
 async def test_a_node_s_certificate_is_held_against_the_mesh_s_roots_however_it_is_named(tmp_path: Path) -> None:

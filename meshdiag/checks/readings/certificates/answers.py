@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshdiag.catalog import Unit
@@ -44,7 +45,7 @@ def answer(seen: Seen, id_: str, good: str, *, served: bool = False) -> Outcome:
     that servers show for themselves are concerned. Raises ``SourceError`` where no certificate could be read at all."""
     if id_ != READABLE and not any(is_read(one) for one in seen.judged):
         raise none_read(seen)
-    concerned = [one for one in seen.judged if _is_concerned(one, seen, id_, served=served)]
+    concerned = [_narrowed(one, id_) for one in seen.judged if _is_concerned(one, seen, id_, served=served)]
     if not concerned:
         return Outcome(verdict=Verdict.SKIP, summary="not looked at: no server was asked, files belong to no host")
     findings = tuple(_finding(one, seen, id_, good) for one in concerned)
@@ -92,11 +93,22 @@ def _is_concerned(judged: Judged, seen: Seen, id_: str, *, served: bool) -> bool
     return is_read(judged)
 
 
+def _narrowed(judged: Judged, id_: str) -> Judged:
+    """The certificate as it is at the one place where it has problems of this check, where others hold it without."""
+    where = {one.places for one in problems_of(judged, id_) if one.verdict is not Verdict.PASS}
+    places = next(iter(where), ())
+    if len(where) != 1 or len(places) != 1 or (judged.position and judged.source not in places):
+        return judged
+    said = f"at {places[0]}: "
+    problems = tuple(replace(one, message=one.message.removeprefix(said), places=()) for one in judged.problems)
+    return replace(judged, source=places[0], places=places, problems=problems)
+
+
 def _finding(judged: Judged, seen: Seen, id_: str, good: str) -> Finding:
     problems = problems_of(judged, id_)
     verdict = Verdict.worst([Verdict.PASS, *(one.verdict for one in problems)])
     message = "; ".join(one.message for one in problems) or good
-    if more := len(judged.places) - 1:
+    if (more := len(judged.places) - 1) and not any(one.places for one in problems):
         message += f" (and {more:,} more place{'s' if more > 1 else ''})"
     lasting = id_ == EXPIRY
     return Finding(

@@ -42,11 +42,13 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: a stable code, a sentence, and how bad it is."""
+    """One thing that is wrong: a stable code, a sentence, how bad it is, and where it is so, unless it is so in all
+    of the certificate's places (the sentence names them as well)."""
 
     code: Code
     message: str
     verdict: Verdict
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class _Row:
             return problem
         rest = len(places) - MOST_PLACES_NAMED
         named = ", ".join(places[:MOST_PLACES_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-        return Problem(problem.code, f"at {named}: {problem.message}", problem.verdict)
+        return Problem(problem.code, f"at {named}: {problem.message}", problem.verdict, tuple(places))
 
 
 class _Board:
