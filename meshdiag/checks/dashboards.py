@@ -101,12 +101,12 @@ def _told(asked: Sequence[Asked], threshold: Threshold) -> str:
     """``2 of 31 queries fail, 5 give no data, 3 are not asked``."""
     counts = Counter(_kind(one, threshold) for one in asked)
     words = [
-        ("failed", "fail"),
-        ("empty", "give no data"),
-        ("slow", "are slow"),
-        ("left out", "are not asked"),
+        ("failed", "fails", "fail"),
+        ("empty", "gives no data", "give no data"),
+        ("slow", "is slow", "are slow"),
+        ("left out", "is not asked", "are not asked"),
     ]
-    said = [f"{counts[kind]} {word}" for kind, word in words if counts[kind]]
+    said = [f"{counts[kind]} {one if counts[kind] == 1 else many}" for kind, one, many in words if counts[kind]]
     if not said:
         return f"all {len(asked)} queries work" if len(asked) != 1 else "its one query works"
     return f"of {len(asked)} queries {', '.join(said)}"

@@ -30,6 +30,8 @@ DATASOURCES = (
 DASHBOARDS = (Column("title", "dashboard"), Column("folder", "folder"), Column("uid", "uid"), Column("url", "address"))
 
 
+MOST_SHOWN = 30
+"""Rows of queries that a terminal shows without -v: a metric that is gone empties hundreds of panels."""
 QUERIES = (
     Column("verdict", "state", "verdict"),
     Column("dashboard", "dashboard"),
@@ -91,7 +93,10 @@ class QueriesView:
         shown = [row for row in rows if self.whole or row["verdict"] not in fine]
         shown.sort(key=lambda row: (-row["verdict"].severity, row["dashboard"], row["said"]))
         empty = f"none of {len(rows)} queries is in trouble" if rows else "the dashboards ask nothing"
-        return Table(QUERIES, tuple(shown), empty=empty)
+        if self.whole or len(shown) <= MOST_SHOWN:
+            return Table(QUERIES, tuple(shown), empty=empty)
+        title = f"the worst {MOST_SHOWN} of {len(shown)} queries in trouble (-v and -o json have them all)"
+        return Table(QUERIES, tuple(shown[:MOST_SHOWN]), title)
 
 
 def _query_row(asked: Asked, threshold: Threshold) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from meshdiag.logs.tally import Tally
 from meshdiag.sources.alertmanager import Alertmanager
 from meshdiag.sources.blackbox import Blackbox
 from meshdiag.sources.docker import Docker, EngineAddress
+from meshdiag.sources.docker.watching import Containers
+from meshdiag.sources.grafana.client import Grafana
 from meshdiag.sources.grafana.login import GrafanaLogin
 from meshdiag.sources.loki import Loki
 from meshdiag.sources.prometheus import Prometheus
@@ -67,6 +69,16 @@ async def _grafana_login(endpoint: Endpoint) -> Any:
         return await source.takes_documented_password()
 
 
+async def _grafana(endpoint: Endpoint) -> Any:
+    async with Grafana(endpoint) as source:
+        return await source.dashboard("mesh")
+
+
+async def _containers(endpoint: Endpoint) -> Any:
+    async with Containers(EngineAddress(endpoint)) as source:
+        return await source.states(lambda _one: True)
+
+
 async def _jaeger(endpoint: Endpoint) -> Any:
     async with Jaeger(endpoint) as source:
         return await source.search(Search("gateway", 0.0, 1.0))
@@ -85,6 +97,8 @@ SOURCES: dict[str, Callable[[Endpoint], Awaitable[Any]]] = {
     "Alertmanager.identify": lambda endpoint: _alertmanager(endpoint, lambda source: source.identify()),
     "Blackbox.probe": _blackbox,
     "Docker.records": _docker,
+    "Docker.states": _containers,
+    "Grafana.dashboard": _grafana,
     "Grafana.login": _grafana_login,
     "Jaeger.search": _jaeger,
     "Loki.records": _loki,

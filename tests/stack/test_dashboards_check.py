@@ -154,6 +154,19 @@ def test_what_is_no_dashboard_is_said(tmp_path: Path) -> None:
     assert ran.code == 3 and "not JSON" in ran.report["checks"][1]["summary"]
 
 
+def test_a_terminal_shows_the_worst_and_says_how_many_more(tmp_path: Path) -> None:
+    """A metric that is gone empties hundreds of panels; -v lists them all."""
+    panels = [_panel(f"panel {number}", _target("mesh_gone", datasource=None)) for number in range(70)]
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps({"title": "Many", "panels": [{**one, "datasource": None} for one in panels]}))
+    with prometheus() as server:
+        flags = ("--prometheus-url", server.url)
+        short = run("dashboards", "check", str(file), *flags).stdout
+        whole = run("dashboards", "check", str(file), "-v", *flags).stdout
+    assert "the worst 30 of 70 queries" in short and short.count("panel ") < 40
+    assert all(f"panel {number}" in whole for number in range(70))
+
+
 def test_every_published_dashboard_is_asked_through() -> None:
     """All of them load, and each expression is answered by an empty Prometheus or named with the reason why not; none
     fails to parse."""

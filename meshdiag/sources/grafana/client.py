@@ -122,8 +122,10 @@ class Grafana(Closing):
         """A dashboard's JSON; None where there is none of that uid."""
         reply = await self._ask(f"/api/dashboards/uid/{quote(uid, safe='')}", missing=True)
         body = _object(reply)
-        if reply.status == 404:
+        if reply.status == 404 and body is not None and "message" in body:
             return None
+        if reply.status == 404:
+            raise reply.error()
         if body is None or not isinstance(body.get("dashboard"), dict):
             raise reply.misshapen("no dashboard")
         found: dict[str, Any] = body["dashboard"]

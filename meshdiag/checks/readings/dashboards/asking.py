@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from meshdiag.errors import QueryError, SourceError, Trouble
 from meshdiag.metrics import Absence, AbsenceKind, Vector
+from meshdiag.regexes import when_used
 from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Asking:
             except SourceError as error:
                 if error.trouble not in OF_THE_QUESTION:
                     raise
-                return Answer(took_s=time.monotonic() - began, error=error.message)
+                return Answer(took_s=time.monotonic() - began, error=_said(error))
             took_s = time.monotonic() - began
         series = len(result.samples) if isinstance(result, Vector) else len(result.series)
         if series or (isinstance(result, Vector) and result.text is not None):
@@ -106,6 +107,14 @@ class Asking:
             return await self._in_turn(self.inputs.metrics.names)
         except SourceError:  # only the reasons are poorer without
             return None
+
+
+def _said(error: SourceError) -> str:
+    """What was said of a question, without the server's name and address, which all of them share."""
+    return _WHOSE.sub("", error.message)
+
+
+_WHOSE = when_used(r"^[\w ]{1,40} at \S+: (?:the query is refused: )?(?:invalid parameter \"query\": )?")
 
 
 def _metric_names(expression: str) -> list[str]:
