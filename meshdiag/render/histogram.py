@@ -85,8 +85,14 @@ def _line(name: str, counts: Sequence[int], bars: str, *, colour: bool) -> str:
     peak = max(counts)
     row = "".join(_bar(-(-count * len(bars) // peak), bars) if peak else " " for count in counts) if bars else ""
     style = STYLES.get(name, "") if colour else ""
-    label = f"{encodable(one_line(name, NAME - 4), 'utf-8')[:NAME]:{NAME}}"
+    label = f"{_named(name):{NAME}}"
     return f"{paint(label, style)} {sum(counts):>{TOTAL - 1},}  {paint(row, style)}".rstrip()
+
+
+def _named(name: str) -> str:
+    """A name as it fits: what is too long keeps its end as well, in which the names of nodes differ."""
+    text = encodable(one_line(name), "utf-8")
+    return text if len(text) <= NAME else f"{text[: NAME // 2 - 3]}...{text[-NAME // 2 :]}"
 
 
 def _axis(rates: Rates, width: int, ascii_only: bool, *, utc: bool) -> list[str]:

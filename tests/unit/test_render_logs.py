@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshdiag.logs.patterns.recurring import Found, Recurring
+from meshdiag.logs.rates import Rates
 from meshdiag.logs.record import NS, Level, Record
+from meshdiag.render.histogram import histogram
 from meshdiag.render.log_data import COLUMNS, csv_head, rfc3339_ns, to_csv_row, to_json_line
 from meshdiag.render.log_lines import Dress, LogLines, short_names
 from meshdiag.render.log_patterns import as_lines
@@ -158,3 +160,12 @@ def test_the_hour_that_comes_twice_is_told_apart(berlin):
     one = Recurring("boom", Level.ERROR, 3, 0, change_ns - 60 * NS, change_ns + 60 * NS, b"")
     (said,) = [line.strip() for line in as_lines(Found((one,), 3)) if "02:59" in line]
     assert said == "02:59:00 CEST to 02:01:00 CET"
+
+
+def test_names_that_differ_at_their_end_are_told_apart():
+    """Nodes are numbered at the end of their names: a row of the chart keeps it, and no line grows."""
+    names = ("aggregator-1", "aggregator-2", "mesh-production-trainer-17", "mesh-production-trainer-18")
+    drawn = histogram(Rates("node", 0, NS, {name: (1, 2) for name in names}), width=60, utc=True)
+    rows = [line for line in drawn.splitlines() if "█" in line and line[0].isalpha()]
+    assert [row[:14].rstrip() for row in rows] == ["aggregator-1", "aggregator-2", "mesh...iner-17", "mesh...iner-18"]
+    assert len({row.index(" 3 ") for row in rows}) == 1
