@@ -27,6 +27,7 @@ def command() -> None:
     meshdiag runbook show HighConsensusLatency
     meshdiag runbook show consensus.round-duration
     meshdiag runbook run slow-consensus
+    meshdiag runbook new disk-full
     meshdiag runbook check procedures/
     """
 
@@ -126,6 +127,21 @@ def _told(record: Record, flags: Flags) -> int:
 
     click.echo(encodable(as_markdown(record), sys.stdout.encoding or "utf-8"), nl=False)
     return ExitCode.INTERRUPTED if record.interrupted else ExitCode.of(record.report.verdict, Verdict(flags.fail_on))
+
+
+@command.command("new")
+@click.argument("name")
+def beginning(name: str) -> None:
+    """Begin a page: NAME.md in this folder, with the parts that a page has and a step of each kind.
+
+    A file that is there is never overwritten. 'meshdiag runbook check NAME.md' says what is wrong with it.
+    """
+    from pathlib import Path
+
+    from meshdiag.runbook.skeleton import write_skeleton
+
+    path = write_skeleton(name, Path())
+    click.echo(f"{path} is written; 'meshdiag runbook check {path}' says what is wrong with it, 'run {path}' tries it")
 
 
 @command.command("check")

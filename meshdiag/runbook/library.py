@@ -88,6 +88,11 @@ def find(word: str, place: Path | None = None) -> Page:
     raise UsageError(f"no runbook, check or alert is called {word!r}", hint=hint)
 
 
+def is_name(text: str) -> bool:
+    """Whether a page may be called so."""
+    return len(text) <= 100 and bool(_NAME.fullmatch(text))
+
+
 def open_file(path: Path) -> Page:
     """The page in a file, wherever it lies. Raises ``ConfigError`` for one that cannot be used."""
     return parse(path.stem, path, _load(path))
