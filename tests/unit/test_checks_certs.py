@@ -145,13 +145,15 @@ async def test_the_metric_is_held_against_the_wire(tmp_path: Path) -> None:
     """Metric ahead of a wire that ends: fail, not reloaded. Ahead, with time left: warn. Behind: warn, with another
     reason. No metric: one witness is none. A day apart is as good as equal."""
     chains = [[SOON], [FINE], [FINE], [FINE], [FINE]]
-    with mesh(*chains, told=(41, 200, 3, None, 89.5)) as (memory, context, _addresses):
+    with mesh(*chains, told=(41, 200, 3, None, 89.5)) as (memory, context, addresses):
         results, _ = await ask(memory, replace(context, peer_ca_file=roots(tmp_path)))
     truth = results["certs.metric-truth"]
     found = {one.labels["node"]: one for one in truth.findings}
     assert [found[f"trainer-{n}"].verdict for n in range(1, 6)] == [
         Verdict.FAIL, Verdict.WARN, Verdict.WARN, Verdict.UNKNOWN, Verdict.PASS,
     ]  # fmt: skip
+    commands = " ".join(one.command for one in truth.evidence)
+    assert addresses[0] in commands and addresses[4] not in commands, "of those that are well none is shown"
     assert (
         found["trainer-1"].message
         == "the metric says 41 days, the wire 3 days: the node has not reloaded what was renewed"

@@ -184,3 +184,5 @@ def test_the_commands_are_the_usual_tools():
     assert commands(six, 10, 0.2) == "openssl s_client -connect '[fd00::1]:4001' </dev/null"
     page = Probed(Target("h:80", url="http://h/?a=1&b"), Method.HTTP, "", 1, (0.01,))
     assert commands(page, 10, 0.2).endswith("'http://h/?a=1&b'")
+    nobody = Probed(Target("gone.example:4001"), trouble=ProbeTrouble.UNKNOWN_HOST)
+    assert commands(nobody, 10, 0.2) == "getent ahosts gone.example"

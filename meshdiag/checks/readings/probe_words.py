@@ -147,6 +147,8 @@ def evidence(
 def _source(probed: Probed) -> str:
     named = {Method.ICMP: "ICMP echo", Method.TCP: "TCP connect", Method.TLS: "TLS handshake", Method.HTTP: "HTTP"}
     methods = [*(method for method, _word in probed.tried), *([probed.method] if probed.method else [])]
+    if not methods and probed.trouble in (ProbeTrouble.UNKNOWN_HOST, ProbeTrouble.NO_RESOLVER):
+        return "name look-up"
     methods += [Method.TCP] if probed.port or not methods else []
     return ", ".join(dict.fromkeys(named[method] for method in methods))
 
@@ -156,6 +158,8 @@ def commands(probed: Probed, count: int, interval_s: float) -> str:
     target = probed.target
     host, _, port = target.address.rpartition(":") if _port(probed) else (target.address, "", "")
     host = host.strip("[]")
+    if probed.trouble in (ProbeTrouble.UNKNOWN_HOST, ProbeTrouble.NO_RESOLVER):
+        return f"getent ahosts {quote(host)}"  # no packet was sent: the name is what fails
     methods = {method for method, _word in probed.tried} | ({probed.method} if probed.method else set())
     lines = []
     if Method.ICMP in methods:

@@ -110,8 +110,9 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 
 def _evidence(findings: Sequence[Finding], served: Mapping[str, tuple[Place, datetime]]) -> Iterator[Evidence]:
-    """The commands that show what the worst few nodes serve."""
-    order = sorted(findings, key=lambda one: -one.verdict.severity)
-    for finding in [one for one in order if one.subject in served][:MOST_EVIDENCE]:
+    """The commands that show what the worst few nodes serve; of nodes that are all well, one."""
+    order = [one for one in sorted(findings, key=lambda one: -one.verdict.severity) if one.subject in served]
+    bad = [one for one in order if one.verdict not in (Verdict.PASS, Verdict.SKIP)]
+    for finding in bad[:MOST_EVIDENCE] or order[:1]:
         place, ends = served[finding.subject]
         yield Evidence(place.wanted.address, show_served(place.wanted), f"notAfter={ends:%Y-%m-%d %H:%M:%S} UTC")
