@@ -165,7 +165,7 @@ def test_the_hour_that_comes_twice_is_told_apart(berlin):
 def test_names_that_differ_at_their_end_are_told_apart():
     """Nodes are numbered at the end of their names: a row of the chart keeps it, and no line grows."""
     names = ("aggregator-1", "aggregator-2", "mesh-production-trainer-17", "mesh-production-trainer-18")
-    drawn = histogram(Rates("node", 0, NS, {name: (1, 2) for name in names}), width=60, utc=True)
+    drawn = histogram(Rates("node", 0, NS, dict.fromkeys(names, (1, 2))), width=60, utc=True)
     rows = [line for line in drawn.splitlines() if "█" in line and line[0].isalpha()]
     assert [row[:14].rstrip() for row in rows] == ["aggregator-1", "aggregator-2", "mesh...iner-17", "mesh...iner-18"]
     assert len({row.index(" 3 ") for row in rows}) == 1
