@@ -10,7 +10,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from meshdiag.catalog import CERT_EXPIRY, Unit
-from meshdiag.checks.readings.certificates.answers import name_of, read_of
+from meshdiag.checks.readings.certificates.answers import in_full, name_of, read_of
 from meshdiag.checks.readings.certificates.gathering import WHOM, known_nodes, look
 from meshdiag.checks.readings.certificates.truth import served_certificates, told_days
 from meshdiag.errors import SourceError
@@ -101,11 +101,11 @@ def row_of(judged: Judged, seen: Seen) -> dict[str, Any]:
         "days_left": judged.days_left,
         "matter": matter_of(judged),
         "place": place_text(judged, seen),
-        "message": "; ".join(one.message for one in judged.problems),
+        "message": in_full(judged.problems),
         "source": judged.source,
         "position": judged.position,
         **{key: getattr(certificate, key, None) for key in OF_CERTIFICATE},
-        "problems": tuple(str(one.code) for one in judged.problems),
+        "problems": tuple(dict.fromkeys(str(one.code) for one in judged.problems)),
         "places": judged.places,
         "kind": found.kind,
         "tls_version": found.tls_version,

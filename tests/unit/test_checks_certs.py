@@ -247,6 +247,19 @@ async def test_days_are_those_of_the_flags_over_the_configuration(tmp_path: Path
     assert said == [Verdict.PASS, Verdict.WARN, Verdict.FAIL, Verdict.WARN, Verdict.FAIL]
 
 
+async def test_one_certificate_that_is_wrong_at_many_places_is_one_short_sentence(tmp_path: Path) -> None:
+    """Each place has words of its own for it; the first two are told, the others counted, and the code stands once."""
+    other = ROOT.issue("node", sans=["elsewhere.example"])
+    with mesh(*[[other]] * 5) as (_memory, context, addresses):
+        typed = tuple(Wanted(address, f"n{place}.example") for place, address in enumerate(addresses))
+        bound = replace(context, peer_ca_file=roots(tmp_path))
+        results, table = await ask(None, bound, "certs.host", options=Options(typed))
+    (found,) = results["certs.host"].findings
+    assert found.verdict is Verdict.FAIL and table is not None
+    assert found.message.count("it is not valid for") == 2 and found.message.endswith("and 3 more like that")
+    assert table.rows[0]["problems"] == ("hostname-mismatch",)
+
+
 async def test_the_same_certificate_held_against_two_roots_is_one_row(tmp_path: Path) -> None:
     """On a peer port and in a file it is listed once, with both places and the problems of either."""
     path = tmp_path / "node.pem"

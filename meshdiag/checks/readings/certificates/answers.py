@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ CONCERN: Mapping[str, str] = {
 }
 """Which check each kind of problem concerns; what is not listed concerns the chain."""
 MOST_EVIDENCE = 5
+MOST_ALIKE = 2
+"""Problems of one kind that a sentence tells: a certificate at a thousand places may be wrong at each."""
 
 
 def answer(seen: Seen, id_: str, good: str, *, served: bool = False) -> Outcome:
@@ -107,7 +110,7 @@ def _narrowed(judged: Judged, id_: str) -> Judged:
 def _finding(judged: Judged, seen: Seen, id_: str, good: str) -> Finding:
     problems = problems_of(judged, id_)
     verdict = Verdict.worst([Verdict.PASS, *(one.verdict for one in problems)])
-    message = "; ".join(one.message for one in problems) or good
+    message = in_full(problems) or good
     if (more := len(judged.places) - 1) and not any(one.places for one in problems):
         message += f" (and {more:,} more place{'s' if more > 1 else ''})"
     lasting = id_ == EXPIRY
@@ -120,6 +123,17 @@ def _finding(judged: Judged, seen: Seen, id_: str, good: str) -> Finding:
         seen.lasting if lasting else None,
         labels=labels_of(judged, seen),
     )
+
+
+def in_full(problems: Sequence[Problem]) -> str:
+    """The sentences of some problems. Of a kind that is so in many places, each in words of its own, the first ones."""
+    said, kinds = [], Counter(one.code for one in problems)
+    for code in kinds:
+        alike = [one.message for one in problems if one.code == code]
+        said += alike[:MOST_ALIKE]
+        if (rest := len(alike) - MOST_ALIKE) > 0:
+            said.append(f"and {rest:,} more like that")
+    return "; ".join(said)
 
 
 def subject_of(judged: Judged) -> str:
