@@ -143,6 +143,8 @@ class Context:
     """The streams of the mesh in Loki, as LogQL chooses them; empty: those with the label ``job``."""
     rules: tuple[str, ...] = ()
     """Prometheus' rule files, paths or globs; without any the mesh's own rules are meant."""
+    runbook_paths: tuple[str, ...] = ()
+    """Folders of the team's own runbooks, which stand in for those of the same name."""
     certificates: tuple[str, ...] = ()
     """Files that hold certificates of the mesh: paths, globs or folders."""
     peer_ca_file: Path | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meshdiag.commands._runbook_lines import read_line
+from meshdiag.commands._runbook_teams import team_folders
 from meshdiag.errors import ConfigError, UsageError
 from meshdiag.render.safe import one_line
 from meshdiag.rules.builtin import mesh_rules
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 def check_pages(root: click.Command, invocation: Invocation, places: Sequence[str]) -> int:
     """Check the pages that were named, or all. Raises ``UsageError`` for one that is not there."""
-    files = [file for place in places for file in _files(place)] if places else _folder(library.folder())
+    teams = team_folders(invocation)
+    files = [file for place in places for file in _files(place, teams)] or list(library.shelf(teams).values())
     known = _known(root, invocation)
     wrong = 0
     for file in files:
@@ -38,13 +40,13 @@ def check_pages(root: click.Command, invocation: Invocation, places: Sequence[st
     return ExitCode.WARN if wrong else ExitCode.PASS
 
 
-def _files(place: str) -> list[Path]:
+def _files(place: str, teams: Sequence[Path]) -> list[Path]:
     path = Path(place)
     if path.is_dir():
         return _folder(path)
     if path.is_file():
         return [path]
-    return [library.find(place).path]
+    return [library.find(place, teams).path]
 
 
 def _folder(path: Path) -> list[Path]:

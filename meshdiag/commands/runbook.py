@@ -11,6 +11,7 @@ from meshdiag.commands._completions import complete_runbook
 from meshdiag.commands._options import shared_flags
 
 if TYPE_CHECKING:
+    from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
     from meshdiag.commands._runbook_run import Record
     from meshdiag.runbook.library import Page
@@ -33,10 +34,12 @@ def command() -> None:
 
 
 @command.command("list")
-def listing() -> None:
+@click.pass_obj
+def listing(invocation: Invocation) -> None:
     """Every page: its name, its title, the alerts that it answers."""
     from datetime import UTC, datetime
 
+    from meshdiag.commands._runbook_teams import team_folders
     from meshdiag.model import Column, Report, Table
     from meshdiag.render import render_report
     from meshdiag.runbook import library
@@ -48,7 +51,8 @@ def listing() -> None:
         Column("severity", "severity"),
         Column("checks", "checks"),
     )
-    pages = [library.read(name) for name in library.names()]
+    found = library.shelf(team_folders(invocation))
+    pages = sorted(library.readable(found.values()), key=lambda page: page.name)
     rows = tuple(
         {
             "name": page.name,
@@ -65,14 +69,16 @@ def listing() -> None:
 
 @command.command()
 @click.argument("which", metavar="NAME|CHECK|ALERT", shell_complete=complete_runbook)
-def show(which: str) -> None:
+@click.pass_obj
+def show(invocation: Invocation, which: str) -> None:
     """Read a page, on a terminal set for reading, elsewhere as its Markdown.
 
     It is named by itself, by the id of a check (consensus.round-duration) or by an alert (HighConsensusLatency).
     """
+    from meshdiag.commands._runbook_teams import team_folders
     from meshdiag.runbook import library
 
-    page = library.find(which)
+    page = library.find(which, team_folders(invocation))
     if sys.stdout.isatty():
         _set(page)
     else:
@@ -102,12 +108,13 @@ def running(ctx: click.Context, flags: Flags, which: str, pause: bool) -> int:
 
     from meshdiag.commands._runbook_run import Walk
     from meshdiag.commands._runbook_show import Quiet, Terminal
+    from meshdiag.commands._runbook_teams import team_folders
     from meshdiag.errors import UsageError
     from meshdiag.runbook import library
 
     if pause and not (sys.stdin.isatty() and flags.format == "table"):
         raise UsageError("--pause waits for a key, so it needs a terminal and the format table")
-    page = library.open_file(Path(which)) if which.endswith(".md") else library.find(which)
+    page = library.open_file(Path(which)) if which.endswith(".md") else library.find(which, team_folders(ctx.obj))
     screen = Terminal(pause) if flags.format == "table" and not flags.quiet else Quiet()
     record = Walk(ctx.find_root().command, ctx.obj, flags, page, screen).run()
     return _told(record, flags)

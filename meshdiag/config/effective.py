@@ -58,6 +58,8 @@ def settings(loaded: Loaded) -> list[Setting]:
     found.append(Setting("logs", list(context.logs), origins["logs"]))
     if context.rules:
         found.append(Setting("rules", list(context.rules), origins["rules"]))
+    if context.runbook_paths:
+        found.append(Setting("runbook_paths", list(context.runbook_paths), origins["runbook_paths"]))
     if context.certificates:
         found.append(Setting("certificates", list(context.certificates), origins["certificates"]))
     if context.peer_ca_file is not None:

@@ -89,6 +89,7 @@ class ContextSettings(Struct):
     loki_selector: str | None = None
     logs: tuple[str, ...] | None = None
     rules: tuple[str, ...] | None = None
+    runbook_paths: tuple[str, ...] | None = None
     certificates: tuple[str, ...] | None = None
     peer_ca_file: Path | None = None
     nodes: tuple[NodeAddress, ...] | None = None

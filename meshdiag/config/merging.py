@@ -44,7 +44,8 @@ def merge(name: str, layers: Sequence[Layer]) -> Merged:
     merged = Merged(Context(name=name))
     parts = [(layer, settings) for layer in layers for settings in _parts(layer, name)]
     values: dict[str, Any] = {}
-    for key in ("job", "node_label", "role_label", "peer_label", "loki_selector", "logs", "rules", *CERTIFICATE_KEYS):
+    lists = ("logs", "rules", "runbook_paths", *CERTIFICATE_KEYS)
+    for key in ("job", "node_label", "role_label", "peer_label", "loki_selector", *lists):
         merged.origins[key] = BUILT_IN
         for _, settings in parts:
             if (value := getattr(settings, key)) is not None:

@@ -55,6 +55,7 @@ class ContextShape(msgspec.Struct):
     loki_selector: str | None = None
     logs: list[str] | None = None
     rules: list[str] | None = None
+    runbook_paths: list[str] | None = None
     certificates: list[str] | None = None
     peer_ca_file: str | None = None
     nodes: list[str | dict[str, Any]] | None = None

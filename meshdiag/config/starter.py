@@ -24,6 +24,7 @@ STARTER = """\
 #peer_label = "peer_address"
 #logs = ["/app/logs/agent-mesh.log", "/app/logs/agent-mesh.json", "/app/logs/consensus.log"]
 #rules = ["rules/*.yml"]          # Prometheus' rule files, for 'meshdiag alerts' while Prometheus is away
+#runbook_paths = ["runbooks"]      # folders of your own pages; of two with one name yours is meant
 #certificates = ["/etc/mesh/tls/*.pem"]  # files, globs or folders, for 'meshdiag certs'
 #peer_ca_file = "mesh-ca.pem"     # whose signature the nodes trust on their peer ports
 #loki_selector = '{job="agent-mesh"}'  # the streams of the mesh in Loki

@@ -49,7 +49,8 @@ def read_layer(file: ConfigFile) -> tuple[Layer, list[ConfigError]]:
 def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> ContextSettings:
     shape = reader.read(table, path, ContextShape)
     settings = ContextSettings(checks=_checks(reader, shape.checks, (*path, "checks")))
-    for key in ("job", *LABEL_KEYS, "loki_selector", "logs", "rules", *CERTIFICATE_KEYS, "nodes", "node_files"):
+    lists = ("logs", "rules", "runbook_paths", *CERTIFICATE_KEYS, "nodes", "node_files")
+    for key in ("job", *LABEL_KEYS, "loki_selector", *lists):
         if getattr(shape, key) is not None:
             settings.origins[key] = reader.file.origin((*path, key))
     settings.job = _text(reader, shape.job, (*path, "job"))
@@ -68,9 +69,10 @@ def _context(reader: Reader, table: Mapping[str, Any], path: KeyPath) -> Context
 
 
 def _addresses(reader: Reader, shape: ContextShape, settings: ContextSettings, path: KeyPath) -> None:
-    """The nodes, the logs, the rule files and the certificates of a context."""
+    """The nodes, the logs, the rule files, the runbooks and the certificates of a context."""
     settings.logs = _paths(reader, shape.logs, (*path, "logs"))
     settings.rules = _paths(reader, shape.rules, (*path, "rules"))
+    settings.runbook_paths = _paths(reader, shape.runbook_paths, (*path, "runbook_paths"))
     settings.certificates = _paths(reader, shape.certificates, (*path, "certificates"))
     settings.peer_ca_file = read_path(reader, shape.peer_ca_file, (*path, "peer_ca_file"))
     if shape.nodes is not None:

@@ -6,6 +6,7 @@ What follows is Markdown for a person.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from meshdiag.errors import ConfigError, UsageError
 from meshdiag.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 PAGE_BYTES = 1024 * 1024
 """A larger file is not a page."""
@@ -72,20 +73,38 @@ def read(name: str, place: Path | None = None) -> Page:
     return parse(name, path, _load(path))
 
 
-def find(word: str, place: Path | None = None) -> Page:
-    """The page that a word means: its name, the id of a check, or an alert that it answers. Raises ``UsageError``,
-    ``ConfigError``."""
-    place = place or folder()
-    known = names(place)
+def shelf(teams: Sequence[Path] = ()) -> dict[str, Path]:
+    """Every page by its name: those of the teams' folders, the first of them first, then those that come with
+    meshdiag; of two with one name the earlier is meant. Raises ``UsageError``."""
+    found: dict[str, Path] = {}
+    for place in (*teams, folder()):
+        for name in names(place):
+            found.setdefault(name, place / f"{name}.md")
+    return found
+
+
+def find(word: str, teams: Sequence[Path] = ()) -> Page:
+    """The page that a word means: its name, the id of a check, or an alert that it answers; a team's own before those
+    that come with meshdiag. Raises ``UsageError``, ``ConfigError``."""
+    known = shelf(teams)
     if word in known:
-        return read(word, place)
-    pages = [read(name, place) for name in known]
+        return open_file(known[word])
+    pages = readable(known.values())
     for page in pages:
         if word in page.checks or word in page.alerts:
             return page
     words = [*known, *(one for page in pages for one in (*page.checks, *page.alerts))]
     hint = did_you_mean(word, words, "'meshdiag runbook list' lists them", cutoff=0.5)
     raise UsageError(f"no runbook, check or alert is called {word!r}", hint=hint)
+
+
+def readable(files: Iterable[Path]) -> list[Page]:
+    """The pages among these that can be read: one that is broken does not hide the others."""
+    pages = []
+    for path in files:
+        with contextlib.suppress(ConfigError):
+            pages.append(open_file(path))
+    return pages
 
 
 def is_name(text: str) -> bool:
