@@ -252,8 +252,8 @@ async def test_one_certificate_that_is_wrong_at_many_places_is_one_short_sentenc
     other = ROOT.issue("node", sans=["elsewhere.example"])
     with mesh(*[[other]] * 5) as (_memory, context, addresses):
         typed = tuple(Wanted(address, f"n{place}.example") for place, address in enumerate(addresses))
-        bound = replace(context, peer_ca_file=roots(tmp_path))
-        results, table = await ask(None, bound, "certs.host", options=Options(typed))
+        options = Options(typed, ca_file=roots(tmp_path))
+        results, table = await ask(None, context, "certs.host", options=options)
     (found,) = results["certs.host"].findings
     assert found.verdict is Verdict.FAIL and table is not None
     assert found.message.count("it is not valid for") == 2 and found.message.endswith("and 3 more like that")
