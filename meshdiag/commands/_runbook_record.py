@@ -59,7 +59,7 @@ def _section(done: Done) -> Iterator[str]:
 
 def _entry(entry: Entry) -> Iterator[str]:
     result = entry.result
-    took = f", took {human(result.duration_s, 's')}" if result.verdict is not Verdict.SKIP else ""
+    took = f", took {human(result.duration_s, 's')}" if result.duration_s else ""
     yield f"**{result.verdict.upper()}** at {rfc3339(entry.started)}{took}: {_plain(result.summary)}"
     yield ""
     yield from _block(entry.kind, [pasteable(entry.text)])

@@ -194,7 +194,7 @@ class Walk:
         started, began = datetime.now(UTC), time.monotonic()
         result = unrun or (run() if run else None)
         assert result is not None
-        result = replace(result, title=text, duration_s=time.monotonic() - began)
+        result = replace(result, title=text, duration_s=0.0 if unrun else time.monotonic() - began)
         entry = Entry(kind, text, result, started)
         self._parts.append(entry)
         self._screen.entry(entry)

@@ -80,7 +80,7 @@ class Terminal:
             return
         result, look = entry.result, self._look
         word = Text(f"{look.symbol(result.verdict)} {result.verdict.upper()} ", STYLES[result.verdict])
-        took = Text(f"{look.dot}{human(result.duration_s, 's')}" if result.verdict is not Verdict.SKIP else "", DIM)
+        took = Text(f"{look.dot}{human(result.duration_s, 's')}" if result.duration_s else "", DIM)
         self._console.print(Text.assemble(word, look.text(entry.text, STRONG), took))
         said = _lines(result.summary, result.findings)
         for line in said[:MOST]:

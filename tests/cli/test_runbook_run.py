@@ -170,6 +170,16 @@ def test_on_a_terminal_it_pauses_and_stops_at_ctrl_c(tmp_path: Path) -> None:
     assert run("runbook", "run", path, "--pause").code == 64
 
 
+def test_ctrl_c_stops_a_step_that_runs(healthy_lab: Lab, tmp_path: Path) -> None:
+    """The program that answers it is stopped as well, and what was seen before is told."""
+    text = "```meshdiag\nmeshdiag checks nodes.up\nmeshdiag query --direct up --range 25s\n```\n"
+    shown = on_terminal(
+        "runbook", "run", page(tmp_path, text), environment=healthy_lab.environment, interrupt_s=3, timeout=15
+    )
+    assert shown.code == 130
+    assert "PASS" in shown.output and "1 pass" in shown.output
+
+
 @pytest.mark.parametrize("name", library.names())
 def test_every_step_of_our_pages_can_be_run_or_says_why_not(name: str) -> None:
     """No page of ours holds a line that run refuses."""
