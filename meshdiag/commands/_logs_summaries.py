@@ -119,6 +119,7 @@ def _known(job: Job, found: Found) -> Found:
 
 
 def _print_patterns(job: Job, found: Found) -> None:
+    job.tally.matched = found.records
     fmt = _summary_format(job)
     if fmt in ("json", "csv"):
         keys = ("pattern", "level", "count", "before", "first_seen", "last_seen", "components", "example", "file")
@@ -137,6 +138,7 @@ def _print_patterns(job: Job, found: Found) -> None:
 
 
 def _print_rates(job: Job, shown: Rates) -> None:
+    job.tally.matched = sum(shown.total) + shown.untimed
     fmt = _summary_format(job)
     if fmt in ("json", "csv"):
         rows = [

@@ -443,6 +443,19 @@ def test_ctrl_c_prints_what_there_is(tmp_path):
     assert out == "" or out.startswith(text_line(0))
 
 
+def test_what_was_left_out_for_good_reason_or_summed_up_is_not_unknown(text):
+    """A compressed copy of a log beside it is not missed, and a summary that was printed is an answer: exit code 0."""
+    with gzip.open(f"{text}.gz", "wb") as copy:
+        copy.write(text.read_bytes())
+    for asked in (("--grep", "nothing like it"), ("--tail", "0"), ("--top",), ("--stats",), ("--level", "fatal")):
+        ran = logs(text, *asked)
+        assert ran.code == 0, (asked, ran.stderr)
+        assert "holds the same" in ran.stderr
+    gone = text.with_name("gone.log")
+    assert [logs(text, gone, asked).code for asked in ("--top", "--stats", "--count")] == [0, 0, 0]
+    assert logs(text, gone, "--grep", "nothing like it").code == 3
+
+
 def test_a_summary_that_is_interrupted_says_that_there_is_none(tmp_path):
     """Interrupted before the end, ``--count`` prints no number that would pass for one of the whole."""
     pipe = tmp_path / "pipe"

@@ -121,7 +121,7 @@ def _unpacked(names: Sequence[str], live: str, tally: Tally) -> list[str]:
     kept = []
     for name in names:
         if name.endswith(COMPRESSED) and name.rpartition(".")[0] in here:
-            tally.skipped.append(f"{name}: {name.rpartition('.')[0]} is there as well, and holds the same")
+            tally.notes.append(f"{name}: {name.rpartition('.')[0]} is there as well, and holds the same")
         else:
             kept.append(name)
     return kept
