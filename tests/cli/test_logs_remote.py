@@ -85,7 +85,11 @@ def test_loki_is_followed_until_ctrl_c(loki):
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        time.sleep(1.5)
+        until = time.monotonic() + 30
+        while not any(one.path.endswith("/tail") for one in loki.asked):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.1)
+        time.sleep(0.5)
         loki.push({"job": "agent-mesh"}, *line(0, "FATAL", "gone"))
         assert process.stdout.readline().endswith("gone\n")
         process.send_signal(signal.SIGINT)
