@@ -305,7 +305,7 @@ def test_where_neither_is_allowed_it_is_said_in_a_sentence() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
-    [(("--nodes", "100"), "at most 99 nodes, not 100"), (("--with", "grafana"), "no server called")],
+    [(("--nodes", "100"), "at most 99 nodes, not 100"), (("--with", "nobody"), "no server called")],
 )
 def test_wrong_usage_is_refused_before_anything_is_made(flags: tuple[str, ...], sentence: str) -> None:
     """What cannot be is said with the exit code for wrong usage."""
