@@ -19,7 +19,8 @@ import pytest
 
 from meshdiag.logs.follow.arriving import Arrivals, Piece
 from meshdiag.logs.follow.following import follow, follow_raw
-from meshdiag.logs.follow.watching import Stop
+from meshdiag.logs.follow.reels import CutError, Reel, Shared
+from meshdiag.logs.follow.watching import Stop, Watch
 from meshdiag.logs.record import Level
 from meshdiag.logs.selection import Pattern, Selection
 from meshdiag.logs.tally import Tally
@@ -105,6 +106,39 @@ def test_a_million_lines_through_fifty_rotations_arrive_once_each_in_order(tmp_p
         assert writer.wait(DEADLINE_S) == 0
     assert expected == LINES
     assert (tally.torn, tally.cut, tally.notes, tally.skipped) == (0, 0, [], [])
+
+
+@pytest.mark.parametrize("before", [0, 40])
+def test_a_file_that_is_cut_and_grows_again_while_it_is_read_is_not_read_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """A read goes page by page: the first ones may be of what the file held, the last ones of what it holds now."""
+    path = tmp_path / "app.log"
+    old, new = ("".join(f"{kind} line {number:06d}\n" for number in range(1000)) for kind in ("old", "new"))
+    path.write_text(old[: before * 16])
+    preadv, half = os.preadv, 8192
+
+    def torn(descriptor: int, buffers: list[bytearray], offset: int) -> int:
+        view = memoryview(buffers[0])
+        first = preadv(descriptor, [view[:half]], offset)
+        path.write_text(new)  # truncates, and writes more than there was
+        return first + preadv(descriptor, [view[half:]], offset + first)
+
+    watch = Watch(Stop())
+    reel = Reel(Shared(watch, Tally()), os.open(path, os.O_RDONLY))
+    try:
+        if before:
+            assert reel.read() == old[: before * 16].encode()
+        path.write_text(old)
+        monkeypatch.setattr(os, "preadv", torn)
+        with pytest.raises(CutError):
+            reel.read()
+        monkeypatch.undo()
+        reel.rewind()
+        assert reel.read() == new.encode()
+    finally:
+        reel.close()
+        watch.close()
 
 
 def test_a_line_waits_for_its_newline(tmp_path: Path, collect: Callable[..., Collected]) -> None:

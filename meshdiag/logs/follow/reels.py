@@ -2,7 +2,7 @@
 
 A *reel* is one file, wherever its name has gone. Each read asks for the last bytes of the read before it as well:
 where these are no longer what they were, the file was cut and grew again between two looks, even where its size
-says nothing.
+says nothing. They are asked for once more after it, for a file may be cut and grow again during a read as well.
 """
 
 from __future__ import annotations
@@ -133,6 +133,8 @@ class Reel:
             raise CutError
         if end == back:
             return None
+        if self._mixed(self.position - back, end):
+            raise CutError
         self._shared.tally.bytes_read += end - back
         self.position += end - back
         if len(self.head) < HEAD:
@@ -142,6 +144,14 @@ class Reel:
         if self._after_hole:
             back = self._behind_hole(back, end)
         return self.lines.of(buffer, back, end)
+
+    def _mixed(self, begin: int, end: int) -> bool:
+        """Whether the file was cut and has grown past here while it was read, page by page: then the first pages may
+        be what it held before and the last ones what it holds now. What is read beyond the end that it has now is of
+        before, and so is all that was read until then."""
+        first = min(end, TRAIL)
+        again = os.pread(self.descriptor, first, begin)
+        return again != self._shared.buffer[:first] and os.fstat(self.descriptor).st_size >= begin + end
 
     def _behind_hole(self, start: int, end: int) -> int:
         buffer = self._shared.buffer

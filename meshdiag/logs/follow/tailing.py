@@ -180,7 +180,11 @@ class Tail:
     def _first_lines(self, reel: Reel) -> tuple[bytes | None, list[tuple[str, int]]]:
         """The first lines of what the file is now, and the siblings that are older than these."""
         while True:
-            lines = reel.read()
+            try:
+                lines = reel.read()
+            except CutError:  # while it was being read
+                reel.rewind()
+                continue
             unseen = self._unseen()
             if reel.intact() and _identity(self.path) == reel.identity:
                 return lines, unseen
