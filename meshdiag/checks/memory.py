@@ -212,8 +212,10 @@ def _judge_pressure(subject: str, pressure: Pressure | None) -> tuple[Finding, .
 async def container(inputs: Inputs) -> Outcome:
     """The control group of the process that was named, or of this one: how near its limit, what was killed in it."""
     named = str(inputs.options.get("process", ""))
-    pid = int(named) if named.isdecimal() else None
-    limit = await inputs.host.limit(pid)
+    chosen = [one for one in await inputs.host.processes(1, named) if one.chosen] if named else []
+    if named and not chosen:
+        raise SourceError(f"this machine: no process is called {named!r}", trouble=Trouble.NOT_FOUND)
+    limit = await inputs.host.limit(chosen[0].pid if chosen else None)
     if limit is None:
         raise LeftOut("no control group limits the memory of this process", source="this machine")
     findings = judge_limit(limit, inputs.threshold)

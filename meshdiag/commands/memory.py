@@ -15,10 +15,12 @@ from meshdiag.commands._params import DURATION
 if TYPE_CHECKING:
     from meshdiag.commands._invocation import Invocation
     from meshdiag.commands._options import Flags
+    from meshdiag.context import Context
 
 SECTION = "Look at the mesh"
 FLEET = ("capacity.memory", "memory.*", "nodes.restarted")
 MACHINE = ("memory.*",)
+CONTAINER = "memory.container"
 PRICE = (
     "valgrind cannot look into a process that runs: it has to start it. Under it a process is 20 to 50 times slower\n"
     "and takes twice the memory, so rounds time out: never on a node in service. Run a node of its own, off the mesh:\n"
@@ -68,10 +70,24 @@ def _here(invocation: Invocation, flags: Flags, chosen: str, watch: timedelta) -
     with saying(flags.quiet or not watch) as say:
         here = Here(chosen, watch.total_seconds(), lambda done, of: say(f"look {done} of {of}"))
         view = View(here.table, ("host",))
-        question = Question("memory --here", MACHINE, ("memory.leak", "memory.fleet-kills"), (here.check,), view)
+        without = ("memory.leak", "memory.fleet-kills")
+        question = Question(
+            "memory --here", MACHINE, without, (here.check,), view, adjust=lambda context: _about(context, chosen)
+        )
         patient = replace(flags, deadline=flags.deadline + watch)  # so long was asked for
         report, interrupted = look(invocation, patient, question)
     return show(report, flags, interrupted=interrupted)
+
+
+def _about(context: Context, chosen: str) -> Context:
+    """The context in which the limit that counts is that of the process which was named."""
+    from meshdiag.context import CheckSettings
+
+    if not chosen:
+        return context
+    settings = context.checks.get(CONTAINER, CheckSettings())
+    about = replace(settings, options={**settings.options, "process": chosen})
+    return replace(context, checks={**context.checks, CONTAINER: about})
 
 
 def _valgrind(chosen: str | None) -> str:

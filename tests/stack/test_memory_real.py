@@ -90,8 +90,12 @@ def test_a_process_killed_at_its_groups_limit_is_told_of() -> None:
             with process(enter + greedy, "meshdiag_greedy") as killed:
                 assert killed.wait(15) == -9
             limit = asyncio.run(Host().limit(inside.pid))
+            named = run("memory", "--here", "--process", str(inside.pid), "-o", "json").check("memory.container")
+            plain = run("memory", "--here", "-o", "json").check("memory.container")
     assert limit is not None and limit.group == str(group)
     assert limit.limit == pytest.approx(40_000_000, rel=0.01) and limit.kills == 1
+    assert {one["subject"] for one in named["findings"]} >= {"limit", "kills"}
+    assert "kills" not in {one["subject"] for one in plain["findings"]}
     (kill,) = [one for one in asyncio.run(Host().kills(began)) if one.pid == killed.pid]
     assert kill.in_group and kill.held is not None and 10e6 < kill.held < 80e6
 
