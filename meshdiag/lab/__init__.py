@@ -108,6 +108,7 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
     from contextlib import AsyncExitStack
 
     from meshdiag.lab.certificates import Authority
+    from meshdiag.lab.configuration import write_configuration
     from meshdiag.lab.grafana import GrafanaStandIn
     from meshdiag.lab.guard import Guard
     from meshdiag.lab.journals import Journals
@@ -142,11 +143,10 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
             await grafana.start()
         if network:
             network.ready()
-        config_file = guard.directory / "meshdiag.toml"
         lab = Lab(
             options,
             guard.directory,
-            config_file,
+            guard.directory / "meshdiag.toml",
             authority.ca_file,
             tuple(replace(node, blackbox=servers.blackbox.get(node.name, "")) for node in nodes.nodes),
             guard,
@@ -158,8 +158,6 @@ async def running(options: LabOptions | None = None) -> AsyncIterator[Lab]:
             grafana.url if grafana else None,
             network,
         )
-        from meshdiag.lab.configuration import write_configuration
-
         write_configuration(lab, journals.paths)
         yield lab
 

@@ -25,7 +25,8 @@ LONGEST_NAME = 200
 MOST_ROWS = 200
 DEEPEST = 12
 """Levels that are indented; what lies deeper stands as far right."""
-CRITICAL, BESIDE = ("█", "░"), ("#", "-")
+SIGNS, ASCII_SIGNS = ("█", "░"), ("#", "-")
+"""What a bar is drawn with: on the critical path, and beside it."""
 ERROR_STYLE, CRITICAL_STYLE = "31", "33"
 
 
@@ -34,7 +35,7 @@ def waterfall(
 ) -> str:
     """The spans of a trace as lines of at most ``width`` columns: name, duration, its own part of it, bar."""
     shown = _most_telling(work)
-    signs = BESIDE if ascii_only else CRITICAL
+    signs = ASCII_SIGNS if ascii_only else SIGNS
     names = _names(shown, ascii_only=ascii_only)
     room = max(LEAST_NAME, min(MOST_NAME, max(map(len, names)), width // 2))
     columns = max(width - room - 2 * (NUMBER + 1) - 2, 8)
